@@ -1,0 +1,1 @@
+"""gatepass: gets a program past the gate of a protected MCP server."""

@@ -1,0 +1,112 @@
+"""Secrets: masked by their type, with one way out; and references to secrets, which are read when one is needed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NoReturn
+
+from gatepass.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Sequence
+
+__all__ = ["CommandReference", "EnvReference", "FileReference", "Reference", "Secret"]
+
+
+@dataclass(frozen=True, slots=True)
+class EnvReference:
+    """An environment variable, read at each mint."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return f"environment variable {self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class FileReference:
+    """A file, read at each mint."""
+
+    path: str
+
+    def __str__(self) -> str:
+        return f"file {self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class CommandReference:
+    """A command whose standard output is the secret, run at each mint."""
+
+    argv: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"command {self.argv[0]}"
+
+
+Reference = EnvReference | FileReference | CommandReference
+
+
+class Secret:
+    """A string that does not show itself: not in a repr, a format, a log record, a pickle or a comparison.
+
+    `Secret("...")` holds the value; `Secret.env`, `Secret.file` and `Secret.command` hold where it is to be found, and
+    are read each time it is needed, so that a rotated secret is picked up without a restart.
+    """
+
+    __slots__ = ("__value", "reference")
+
+    def __init__(self, value: str) -> None:
+        if not isinstance(value, str):
+            msg = f"A secret is a string, not {type(value).__name__}."
+            raise ConfigurationError(msg, code="secret_invalid")
+        self.__value: str | None = value
+        self.reference: Reference | None = None
+
+    @classmethod
+    def _at(cls, reference: Reference) -> Secret:
+        secret = cls("")
+        secret.__value = None
+        secret.reference = reference
+        return secret
+
+    @classmethod
+    def env(cls, name: str) -> Secret:
+        """The value of an environment variable, read at each mint."""
+        return cls._at(EnvReference(name))
+
+    @classmethod
+    def file(cls, path: str | os.PathLike[str]) -> Secret:
+        """The content of a file without its last line break, read at each mint."""
+        return cls._at(FileReference(path if isinstance(path, str) else path.__fspath__()))
+
+    @classmethod
+    def command(cls, argv: Sequence[str]) -> Secret:
+        """What a command prints, without the last line break; run without a shell at each mint."""
+        if isinstance(argv, str) or not argv:
+            msg = "Secret.command takes a list: the program and its arguments."
+            raise ConfigurationError(msg, code="secret_invalid")
+        return cls._at(CommandReference(tuple(argv)))
+
+    @classmethod
+    def of(cls, value: str | Secret) -> Secret:
+        """The value itself if it is a `Secret` already, else the string wrapped in one."""
+        return value if isinstance(value, Secret) else cls(value)
+
+    def reveal(self) -> str:
+        """The value, in the clear. A reference has none here: only the engine can read it.
+
+        Raises:
+            ConfigurationError: this is a reference (code ``secret_unread``).
+        """
+        if self.__value is None:
+            msg = f"The secret stands in {self.reference}; it is read when a token is made."
+            raise ConfigurationError(msg, code="secret_unread")
+        return self.__value
+
+    def __repr__(self) -> str:
+        return "Secret(***)" if self.reference is None else f"Secret({self.reference})"
+
+    def __reduce__(self) -> NoReturn:
+        msg = "A Secret can't be pickled: pass a reference such as Secret.env(...) and make it where it is used."
+        raise TypeError(msg)

@@ -1,0 +1,119 @@
+"""The World: all that the pure part may ask of the outside.
+
+A step of the protocol is a plain function whose first argument is a `World`. The engine gives the real one; a test gives
+a scripted one that fails on anything it did not expect. Nothing below the engine has another way out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from gatepass.core.secret import Secret
+
+if TYPE_CHECKING:
+    from gatepass.core.http import HttpRequest, HttpResponse
+
+__all__ = ["AssertionSource", "Instant", "Notice", "PrivateKey", "Signer", "World"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instant:
+    """One moment on both clocks.
+
+    Attributes:
+        wall: epoch seconds, which other machines share and which may jump.
+        mono: seconds of a clock that only this process knows and that never goes back.
+    """
+
+    wall: float
+    mono: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """Something a person should hear about.
+
+    Attributes:
+        code: a stable name, such as ``"issuer_not_pinned"``.
+        text: a sentence without secrets.
+        level: how loud, by the names of `logging`.
+        once: said once for one identity, however often it happens.
+    """
+
+    code: str
+    text: str
+    level: Literal["debug", "info", "warning"] = "info"
+    once: bool = False
+
+
+class Signer(Protocol):
+    """A private key that signs. Where it lives (memory, a token, a cloud) is its own affair."""
+
+    @property
+    def algorithms(self) -> tuple[str, ...]:
+        """The JWS algorithms (RFC 7518 §3.1) that this key can make, the preferred one first."""
+        ...
+
+    @property
+    def public_jwk(self) -> Mapping[str, object]:
+        """The public half as a JWK (RFC 7517), with its ``kid`` if it has one of its own."""
+        ...
+
+    def sign(self, algorithm: str, data: bytes) -> bytes:
+        """The JWS signature of `data`, in the form that RFC 7518 gives for `algorithm`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrivateKey:
+    """A private key as configured: PEM or JWK text, or a reference to it, and the password of an encrypted PEM."""
+
+    text: Secret
+    password: Secret | None = None
+
+
+AssertionSource = str | Secret | Callable[[str], str | Awaitable[str]]
+"""Where a ready-made JWT comes from: the JWT, a reference to it, or a callable that gets the audience."""
+
+
+class World(Protocol):
+    """The way out of a step. Every method may raise a `GatepassError`, and nothing else."""
+
+    def send(self, request: HttpRequest) -> HttpResponse:
+        """Send a request, follow no redirect, and read the bounded answer whole.
+
+        Raises:
+            UnreachableError: no answer came, or it broke off; retryable.
+            RemoteError: the answer is larger than allowed.
+        """
+        ...
+
+    def now(self) -> Instant:
+        """The time."""
+        ...
+
+    def random_bytes(self, n: int) -> bytes:
+        """`n` bytes from the system's random source."""
+        ...
+
+    def reveal(self, secret: Secret) -> str:
+        """The secret in the clear, read from where it stands if it is a reference."""
+        ...
+
+    def signer(self, key: PrivateKey | Signer) -> Signer:
+        """The key, ready to sign: parsed once, and again when its file changes."""
+        ...
+
+    def sign(self, signer: Signer, algorithm: str, data: bytes) -> bytes:
+        """The JWS signature of `data`."""
+        ...
+
+    def assertion(self, source: AssertionSource, audience: str) -> str:
+        """A JWT from its source, made for `audience` where the source can choose."""
+        ...
+
+    def notice(self, notice: Notice) -> None:
+        """Tell whoever listens."""
+        ...
