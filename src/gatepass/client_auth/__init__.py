@@ -1,0 +1,1 @@
+"""Client authentication: how a client proves to the authorization server who it is. One file a method."""
