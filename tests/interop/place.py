@@ -1,0 +1,40 @@
+"""What the tests of this directory visit: an MCP server, its authorization server, and who is known there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from joserfc.jwk import ECKey, OKPKey, RSAKey
+
+Key = RSAKey | ECKey | OKPKey
+
+SCOPE = "mcp:read"
+SECRET = "100% a+b/c: =&?~ "  # each of these characters breaks somebody's client_secret_basic (RFC 6749 §2.3.1)
+SECRET_METHODS = ("client_secret_basic", "client_secret_post")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """One MCP server behind one authorization server.
+
+    Attributes:
+        url: the MCP endpoint, which is the resource as well.
+        elsewhere: another resource that the authorization server issues tokens for.
+        strict: whether an assertion's audience must be the issuer, as one string.
+    """
+
+    url: str
+    elsewhere: str
+    issuer: str
+    token_endpoint: str
+    strict: bool = False
+
+
+def client_with_secret(method: str) -> str:
+    """The id of the client that is registered for this method, with `SECRET`."""
+    return f"bot:+% {method}"
+
+
+def client_with_key(algorithm: str) -> str:
+    """The id of the client that is registered for private_key_jwt with this algorithm and no other."""
+    return f"bot-{algorithm}"
