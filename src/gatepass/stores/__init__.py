@@ -1,0 +1,1 @@
+"""Where records are kept between mints and restarts: one protocol, and a file a store."""
