@@ -1,0 +1,1 @@
+"""The documents of the field, one file each: parse and build, and nothing else."""
