@@ -1,0 +1,195 @@
+"""How the authorization server makes sure who is asking: RFC 6749 §2.3, RFC 7523 §3, one method at a time."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, cast
+from urllib.parse import unquote_plus
+
+from gatepass.testing.jose import InvalidJwtError, read_header, unverified_claims, verified_claims
+from gatepass.testing.refusal import Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from gatepass.testing.clients import Client
+    from gatepass.testing.forms import Form
+
+__all__ = ["ASSERTION_TYPE", "AssertionRules", "ClientAuthenticator"]
+
+ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+ASSERTION_TYPS = ("jwt", "client-authentication+jwt")
+CLOCK_LEEWAY_S = 5
+CHALLENGE = 'Basic realm="token endpoint"'
+FORM_ENCODED = re.compile(r"(?:[A-Za-z0-9*._~+-]|%[0-9A-Fa-f]{2})*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssertionRules:
+    """What an assertion must be like (RFC 7523 §3).
+
+    Attributes:
+        issuer: the authorization server's issuer identifier.
+        token_endpoint: its token endpoint.
+        audience: ``"issuer"``: ``aud`` is the issuer, as one string. ``"lenient"``: it is, or is a list with, the
+            issuer or the token endpoint.
+        algorithms: the algorithms allowed.
+        max_life_s: how far ahead ``exp`` may be.
+    """
+
+    issuer: str
+    token_endpoint: str
+    audience: Literal["issuer", "lenient"]
+    algorithms: tuple[str, ...]
+    max_life_s: float
+
+
+@dataclass(slots=True)
+class ClientAuthenticator:
+    """Finds the client behind a request, and remembers every ``jti`` it saw."""
+
+    clients: Mapping[str, Client]
+    now: Callable[[], float]
+    _seen: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
+
+    def authenticate(self, authorization: str | None, form: Form, rules: AssertionRules) -> Client:
+        """The client that the request comes from.
+
+        Raises:
+            Refusal: ``invalid_client``, or ``invalid_request`` when more than one method is used at once.
+        """
+        assertion = "client_assertion" in form or "client_assertion_type" in form
+        used = [
+            *(["client_secret_basic"] if authorization is not None else []),
+            *(["client_secret_post"] if "client_secret" in form else []),
+            *(["private_key_jwt"] if assertion else []),
+        ]
+        if len(used) > 1:
+            raise Refusal("invalid_request", f"more than one way of client authentication: {', '.join(used)}")
+        method = used[0] if used else "none"
+        if authorization is not None:
+            client = self._basic(authorization, form)
+        elif method == "client_secret_post":
+            client = self._secret(form.get("client_id"), form.get("client_secret"), None)
+        elif method == "private_key_jwt":
+            client = self._assertion(form, rules)
+        else:
+            client = self._known(form.get("client_id"), None)
+        if method not in client.methods:
+            challenge = CHALLENGE if authorization is not None else None
+            raise _refused(f"the client is not registered for {method}", challenge)
+        return client
+
+    def _basic(self, authorization: str, form: Form) -> Client:
+        """RFC 6749 §2.3.1: both halves are form-urlencoded before they are joined."""
+        scheme, _, credentials = authorization.partition(" ")
+        if scheme.lower() != "basic":
+            raise _refused("the Authorization header is not HTTP Basic", CHALLENGE)
+        try:
+            decoded = base64.b64decode(credentials.strip(), validate=True).decode("ascii")
+        except (binascii.Error, ValueError):
+            decoded = ""
+        encoded_id, colon, encoded_secret = decoded.partition(":")
+        if not colon or not (FORM_ENCODED.fullmatch(encoded_id) and FORM_ENCODED.fullmatch(encoded_secret)):
+            raise _refused("HTTP Basic does not hold a form-urlencoded client id and secret", CHALLENGE)
+        try:
+            client_id = unquote_plus(encoded_id, errors="strict")
+            secret = unquote_plus(encoded_secret, errors="strict")
+        except UnicodeDecodeError:
+            client_id = secret = ""
+        if form.get("client_id", client_id) != client_id:
+            raise Refusal("invalid_request", "client_id in the body is not the one in HTTP Basic")
+        return self._secret(client_id, secret, CHALLENGE)
+
+    def _secret(self, client_id: str | None, secret: str | None, challenge: str | None) -> Client:
+        client = self._known(client_id, challenge)
+        if client.secret is None or not hmac.compare_digest(client.secret.encode(), (secret or "").encode()):
+            raise _refused("the client secret is wrong", challenge)
+        return client
+
+    def _assertion(self, form: Form, rules: AssertionRules) -> Client:
+        if form.get("client_assertion_type") != ASSERTION_TYPE:
+            raise Refusal("invalid_request", "client_assertion_type is missing or unknown")
+        assertion = form.get("client_assertion")
+        if assertion is None:
+            raise Refusal("invalid_request", "client_assertion is missing")
+        try:
+            subject = unverified_claims(assertion).get("sub")
+            client = self._known(subject if isinstance(subject, str) else None, None)
+            claims = verified_claims(assertion, client.keys, rules.algorithms)
+        except InvalidJwtError as error:
+            raise _refused(f"the assertion is refused: {error}", None) from None
+        fault = (
+            _typ_fault(read_header(assertion))
+            or _claims_fault(claims, client, rules, self.now())
+            or self._replay_fault(claims, client)
+        )
+        if fault is not None:
+            raise _refused(f"the assertion is refused: {fault}", None)
+        if form.get("client_id", client.client_id) != client.client_id:
+            raise Refusal("invalid_request", "client_id is not the subject of the assertion")
+        return client
+
+    def _replay_fault(self, claims: Mapping[str, object], client: Client) -> str | None:
+        token_id = claims.get("jti")
+        if not isinstance(token_id, str) or not token_id:
+            return "jti is missing"
+        if (client.client_id, token_id) in self._seen:
+            return "jti was used before"
+        self._seen.add((client.client_id, token_id))
+        return None
+
+    def _known(self, client_id: str | None, challenge: str | None) -> Client:
+        client = self.clients.get(client_id or "")
+        if client is None:
+            raise _refused("the client is unknown" if client_id else "no client is named", challenge)
+        return client
+
+
+def _typ_fault(header: Mapping[str, object]) -> str | None:
+    typ = header.get("typ")
+    if typ is None or (isinstance(typ, str) and typ.lower().removeprefix("application/") in ASSERTION_TYPS):
+        return None
+    return "typ is neither JWT nor client-authentication+jwt"
+
+
+def _claims_fault(claims: Mapping[str, object], client: Client, rules: AssertionRules, now: float) -> str | None:
+    """What is wrong with the claims (RFC 7523 §3), None if nothing is."""
+    if claims.get("iss") != client.client_id or claims.get("sub") != client.client_id:
+        return "iss and sub are not both the client id"
+    if not _audience_fits(claims.get("aud"), rules):
+        return "aud is not the issuer" + (" as one string" if rules.audience == "issuer" else "")
+    expires_at = _numeric_date(claims.get("exp"))
+    if expires_at is None:
+        return "exp is missing or not a number"
+    if expires_at <= now:
+        return "it has expired"
+    if expires_at > now + rules.max_life_s:
+        return f"exp is more than {rules.max_life_s:g} s ahead"
+    for name in ("iat", "nbf"):
+        if name in claims:
+            moment = _numeric_date(claims[name])
+            if moment is None:
+                return f"{name} is not a number"
+            if moment > now + CLOCK_LEEWAY_S:
+                return f"{name} is in the future"
+    return None
+
+
+def _audience_fits(audience: object, rules: AssertionRules) -> bool:
+    if rules.audience == "issuer":
+        return audience == rules.issuer
+    several = cast("list[object]", audience) if isinstance(audience, list) else [audience]
+    return rules.issuer in several or rules.token_endpoint in several
+
+
+def _numeric_date(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _refused(description: str, challenge: str | None) -> Refusal:
+    return Refusal("invalid_client", description, status=401, challenge=challenge)

@@ -1,0 +1,119 @@
+"""What a server remembers of the requests it got: enough to count and to check, never a credential."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["RequestLog", "RequestRecord", "record_of"]
+
+CREDENTIAL_HEADERS = {"authorization", "cookie", "proxy-authorization", "dpop"}
+MAX_FIELDS = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestRecord:
+    """One request.
+
+    Attributes:
+        method: the HTTP method.
+        path: the path, without the query.
+        status: the status answered; None while there is no answer, and for ever if there never was one.
+        headers: name (lower case) and value of each header; of a credential only the scheme, such as ``Bearer``.
+        form: the names of the parameters in a form body, in order, repeats included.
+        grant_type: the parameter of that name (RFC 6749 §4), None if it was not sent.
+        scope: likewise.
+        resources: every ``resource`` parameter (RFC 8707), in order.
+        client_id: the ``client_id`` parameter. HTTP Basic and an assertion name the client elsewhere.
+    """
+
+    method: str
+    path: str
+    status: int | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    form: tuple[str, ...] = ()
+    grant_type: str | None = None
+    scope: str | None = None
+    resources: tuple[str, ...] = ()
+    client_id: str | None = None
+
+    @property
+    def resource(self) -> str | None:
+        """The first ``resource`` parameter."""
+        return self.resources[0] if self.resources else None
+
+    def header(self, name: str) -> str | None:
+        """The first header of that name, whatever its case."""
+        return next((value for key, value in self.headers if key == name.lower()), None)
+
+
+def record_of(method: str, path: str, headers: Iterable[tuple[str, str]], body: bytes) -> RequestRecord:
+    """The record of a request that has just arrived; `body` is empty unless it is a form."""
+    fields = _form_fields(body)
+
+    def first(name: str) -> str | None:
+        return next((value for key, value in fields if key == name), None)
+
+    return RequestRecord(
+        method=method,
+        path=path,
+        headers=tuple((name.lower(), _presentable(name.lower(), value)) for name, value in headers),
+        form=tuple(name for name, _ in fields),
+        grant_type=first("grant_type"),
+        scope=first("scope"),
+        resources=tuple(value for name, value in fields if name == "resource"),
+        client_id=first("client_id"),
+    )
+
+
+def _form_fields(body: bytes) -> list[tuple[str, str]]:
+    try:
+        return parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=MAX_FIELDS)
+    except ValueError:
+        return []
+
+
+def _presentable(name: str, value: str) -> str:
+    if name not in CREDENTIAL_HEADERS:
+        return value
+    scheme, _, credentials = value.partition(" ")
+    return scheme if credentials else "***"
+
+
+class RequestLog:
+    """The records of one server, in the order of arrival. Safe across threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._numbers = itertools.count()
+        self._records: dict[int, RequestRecord] = {}
+
+    def arrived(self, record: RequestRecord) -> int:
+        """Keep a record; its number is what `answered` takes."""
+        with self._lock:
+            number = next(self._numbers)
+            self._records[number] = record
+        return number
+
+    def answered(self, number: int, status: int) -> None:
+        """Note the status of an answer. A request from before a `clear` stays forgotten."""
+        with self._lock:
+            record = self._records.get(number)
+            if record is not None:
+                self._records[number] = replace(record, status=status)
+
+    def all(self) -> list[RequestRecord]:
+        """The records so far."""
+        with self._lock:
+            return list(self._records.values())
+
+    def clear(self) -> None:
+        """Forget everything."""
+        with self._lock:
+            self._records.clear()
