@@ -124,7 +124,7 @@ class ScriptedWorld:
         try:
             answer.send(None)
         except StopIteration as done:
-            return done.value
+            return str(done.value)
         raise AssertionError("a scripted assertion source waits for nothing")
 
     def notice(self, notice: Notice) -> None:

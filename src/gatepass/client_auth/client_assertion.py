@@ -1,0 +1,94 @@
+"""A client that is given its proof: a ready-made JWT, such as a workload identity token (RFC 7521 §4.2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from gatepass.client_auth.assertion import assertion_audience, assertion_credentials
+from gatepass.client_auth.base import check_text, offered_method
+from gatepass.core.secret import Secret
+from gatepass.errors import ConfigurationError
+from gatepass.protocol.jwt import expired, peek_claims
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from gatepass.client_auth.base import Credentials
+    from gatepass.core.world import AssertionSource, World
+    from gatepass.protocol.server import ServerMetadata
+
+__all__ = ["ClientAssertion"]
+
+
+@dataclass(frozen=True, slots=True, init=False, eq=False)
+class ClientAssertion:
+    """A client that proves itself with a JWT made by somebody else.
+
+    Arguments:
+        client_id: the client identifier; always sent, because the JWT's subject may be another.
+        source: the JWT; a `Secret` that refers to it, such as ``Secret.file(path)``; or a callable, plain or async,
+            that gets the audience and returns one.
+        audience: what a callable is told: ``"issuer"``, ``"token_endpoint"``, or any other text, verbatim.
+
+    Raises:
+        ConfigurationError: an argument does not fit; its name stands in the text.
+    """
+
+    client_id: str
+    source: Secret | Callable[[str], str | Awaitable[str]] = field(repr=False)
+    audience: str
+
+    def __init__(self, client_id: str, source: AssertionSource, *, audience: str = "issuer") -> None:
+        if isinstance(source, str):
+            source = Secret(source)  # first, so that no frame of a later error holds it in the clear
+        if not isinstance(source, Secret) and not callable(source):
+            msg = f"source must be a JWT, a Secret or a callable, not {type(source).__name__}."
+            raise ConfigurationError(msg, code="source_invalid")
+        object.__setattr__(self, "client_id", check_text(client_id, field="client_id"))
+        object.__setattr__(self, "source", source)
+        object.__setattr__(self, "audience", check_text(audience, field="audience"))
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """The kind of method and the client id."""
+        return ("client_assertion", self.client_id)
+
+    @property
+    def secrets(self) -> tuple[Secret, ...]:
+        """The JWT, where it does not come from a callable."""
+        return (self.source,) if isinstance(self.source, Secret) else ()
+
+    def choose(self, server: ServerMetadata) -> str:
+        """``private_key_jwt``: to the server, it makes no difference who signed.
+
+        Raises:
+            ConfigurationError: the server does not offer it (code ``method_not_offered``).
+        """
+        return offered_method(server, "private_key_jwt")
+
+    def authenticate(self, world: World, server: ServerMetadata) -> Credentials:
+        """The JWT from its source, read anew for each token request.
+
+        Raises:
+            ConfigurationError: the server does not offer the method (code ``method_not_offered``), the JWT has expired
+                (``assertion_expired``), or it is none (``assertion_invalid``).
+        """
+        self.choose(server)
+        assertion = world.assertion(self.source, assertion_audience(server, self.audience)).strip()
+        problem = self._problem(assertion, world.now().wall)
+        if problem is None:
+            return assertion_credentials(assertion, client_id=self.client_id)
+        del assertion  # so that no frame of the error holds it
+        raise problem
+
+    def _problem(self, assertion: str, now: float) -> ConfigurationError | None:
+        reference = self.source.reference if isinstance(self.source, Secret) else None
+        origin = f"source ({reference})" if reference else "source"
+        try:
+            if not expired(peek_claims(assertion), now):
+                return None
+        except ConfigurationError as error:
+            return ConfigurationError(f"{origin}: {error}", code=error.code)
+        msg = f"{origin}: the assertion has expired. Have a new one made, and check this machine's clock."
+        return ConfigurationError(msg, code="assertion_expired")
