@@ -1,0 +1,1 @@
+"""Keys that are kept, or that live elsewhere."""
