@@ -35,7 +35,7 @@ V = TypeVar("V")
 class KeyRing:
     """Holds the signers of private keys, so that each key is parsed once. Threads may use one at the same time.
 
-    A key in a file is read again, with its password, when the file has changed. Any other key is revealed each time, and
+    A key in a file is read again, with its password, when the file has changed. Any other key is revealed each time and
     parsed when its text is a new one; texts are told apart by a keyed hash, so that the ring holds none of them.
     """
 
