@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from gatepass.errors import ConfigurationError
 from gatepass.protocol.scope import parse_scope
 from gatepass.protocol.text import clean
+from gatepass.protocol.urls import is_http_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -34,7 +35,6 @@ _EQUALS = re.compile(r"[ \t]*=[ \t]*")
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*+)\\?"?', re.DOTALL)
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _RUN = re.compile(r"[^\s,]*")
-_URL = re.compile(r"[\x21-\x7e]+")
 _QUOTABLE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
 _SPELLINGS = {"basic": "Basic", "bearer": "Bearer", "dpop": "DPoP"}
@@ -62,7 +62,7 @@ class ResourceChallenge:
 
     Attributes:
         scheme: ``"bearer"`` or ``"dpop"``.
-        resource_metadata: where the resource's metadata stands, unchecked.
+        resource_metadata: where the resource says that its metadata stands; None if that is no full URL.
         scope: the scopes that the request needs; None if unsaid.
         error: the error code, cleaned and bounded.
         error_description: the server's own words, cleaned and bounded.
@@ -92,7 +92,7 @@ def _as_resource_challenge(challenge: Challenge) -> ResourceChallenge:
     url = params.get("resource_metadata", "")
     return ResourceChallenge(
         scheme=challenge.scheme,
-        resource_metadata=url if len(url) <= MAX_URL_CHARS and _URL.fullmatch(url) else None,
+        resource_metadata=url if len(url) <= MAX_URL_CHARS and is_http_url(url) else None,
         scope=parse_scope(params.get("scope", "")) or None,
         error=clean(params.get("error", "")),
         error_description=clean(params.get("error_description", "")),

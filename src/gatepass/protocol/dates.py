@@ -19,9 +19,9 @@ _MAX_DATE_CHARS = 64
 
 
 def clock_skew_s(response: HttpResponse, now: Instant) -> float | None:
-    """By how many seconds our clock is ahead of the server's (behind, if negative); None if the answer has no date."""
+    """By how many seconds the server's clock is ahead of ours (behind, if negative); None if the answer has no date."""
     date = _http_date(response.header("date"))
-    return None if date is None else now.wall - date
+    return None if date is None else date - now.wall
 
 
 def retry_at(response: HttpResponse, now: Instant) -> float | None:

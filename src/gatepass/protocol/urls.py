@@ -23,6 +23,7 @@ __all__ = [
     "canonical_resource",
     "check_issuer",
     "covers",
+    "is_http_url",
     "is_loopback",
     "origin",
     "require_secure",
@@ -41,6 +42,7 @@ _LEGAL_IN_PATH = "/%:@!$&'()*+,;=-._~"
 _PERCENT = re.compile(r"%[0-9A-Fa-f]{2}")
 _UNRESERVED = re.compile(r"[A-Za-z0-9._~-]")
 _DOT_SEGMENT = re.compile(r"(?:^|[/\\])\.{1,2}[\s\x00]*(?:[;/\\]|$)")
+_USER = re.compile(r"(^|//)[^/]*@")
 _DEEPEST_ENCODING = 3
 
 
@@ -147,6 +149,11 @@ def same_origin(a: str, b: str) -> bool:
     """Whether two URLs have the same scheme, host and port. One that can't be read matches nothing."""
     one, other = _read(a), _read(b)
     return not isinstance(one, str) and not isinstance(other, str) and one.origin == other.origin
+
+
+def is_http_url(url: str) -> bool:
+    """Whether this is a full http or https URL that can be read in one way only."""
+    return not isinstance(_read(url), str)
 
 
 def is_loopback(url: str) -> bool:
@@ -272,9 +279,7 @@ def require_secure_endpoint(url: str, *, field: str, document: str, by: Party = 
 def shown(url: str) -> str:
     """A URL for an error message: without user name, query and fragment, where secrets stand; cleaned and bounded."""
     bare = re.split(r"[?#]", url, maxsplit=1)[0]
-    scheme, mark, rest = bare.partition("://")
-    authority, slash, path = rest.partition("/")
-    return clean(f"{scheme}{mark}{authority.rpartition('@')[2]}{slash}{path}") or "(empty)"
+    return clean(_USER.sub(r"\1", bare)) or "(empty)"
 
 
 def _require(url: str, *, field: str, code: str) -> _Url:
