@@ -196,7 +196,6 @@ class FileStore:
         while (aside := self._path(name, f"corrupt-{stamp}")).exists():
             stamp += 1
         path.replace(aside)
-        self._sync_directory()
         text = f"The record {path} was damaged. It is kept as {aside.name}, and the store goes on without it."
         return Notice(code="store_record_corrupt", text=text, level="warning")
 
