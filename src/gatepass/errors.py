@@ -30,6 +30,7 @@ class GatepassError(Exception):
         status: the HTTP status, when a server answered.
         retryable: whether the same call can succeed later with nothing changed.
         retry_at: when it is worth trying again, in epoch seconds.
+        by: which server it was, ``"authorization_server"`` or ``"resource_server"``, when one answered.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class GatepassError(Exception):
         status: int | None = None,
         retryable: bool = False,
         retry_at: float | None = None,
+        by: Party | None = None,
     ) -> None:
         super().__init__(message)
         self.code = code
@@ -52,6 +54,7 @@ class GatepassError(Exception):
         self.status = status
         self.retryable = retryable
         self.retry_at = retry_at
+        self.by = by
 
     def again(self) -> Self:
         """A copy to raise elsewhere, without the traceback (whose frames may have held a secret) or the chain."""
@@ -71,18 +74,7 @@ class ConfigurationError(GatepassError):
 
 
 class RemoteError(GatepassError):
-    """A server answered and refused, or its answer breaks the protocol.
-
-    Attributes:
-        by: which server: ``"authorization_server"`` or ``"resource_server"``.
-    """
-
-    by: Party = "authorization_server"
-
-    def __init__(self, message: str, *, by: Party = "authorization_server", **fields: object) -> None:
-        super().__init__(message)
-        self.by = by
-        self.__dict__.update(fields)
+    """A server answered and refused, or its answer breaks the protocol. `by` says which server."""
 
 
 class UnreachableError(GatepassError):

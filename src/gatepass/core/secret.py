@@ -56,7 +56,7 @@ class Secret:
 
     __slots__ = ("__value", "reference")
 
-    def __init__(self, value: str) -> None:
+    def __init__(self, value: object) -> None:
         if not isinstance(value, str):
             msg = f"A secret is a string, not {type(value).__name__}."
             raise ConfigurationError(msg, code="secret_invalid")

@@ -1,7 +1,7 @@
 """The World: all that the pure part may ask of the outside.
 
-A step of the protocol is a plain function whose first argument is a `World`. The engine gives the real one; a test gives
-a scripted one that fails on anything it did not expect. Nothing below the engine has another way out.
+A step of the protocol is a plain function whose first argument is a `World`. The engine gives the real one; a test
+gives a scripted one that fails on anything it did not expect. Nothing below the engine has another way out.
 """
 
 from __future__ import annotations

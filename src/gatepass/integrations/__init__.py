@@ -1,0 +1,1 @@
+"""Where gatepass meets HTTP clients and the MCP SDK."""

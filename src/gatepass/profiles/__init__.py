@@ -1,0 +1,1 @@
+"""One file a way in: discovery, client authentication and a grant, composed."""

@@ -1,0 +1,206 @@
+"""Discovery: from a resource to the token endpoint in front of it.
+
+    challenge -> resource metadata (RFC 9728) -> issuer -> server metadata (RFC 8414, OIDC Discovery)
+
+Everything here happens before a credential is touched: a document that does not fit stops the way in.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from gatepass.core.http import HttpRequest, HttpResponse
+from gatepass.core.world import Notice
+from gatepass.errors import ConfigurationError, RemoteError
+from gatepass.protocol.caching import cache_seconds
+from gatepass.protocol.challenge import ResourceChallenge, resource_challenge
+from gatepass.protocol.resource import ResourceMetadata, check_covers, choose_server, parse_resource_metadata
+from gatepass.protocol.server import ServerMetadata, parse_server_metadata
+from gatepass.protocol.urls import (
+    origin,
+    require_secure,
+    require_secure_endpoint,
+    resource_metadata_candidates,
+    same_origin,
+    server_metadata_candidates,
+)
+
+if TYPE_CHECKING:
+    from gatepass.core.target import Target
+    from gatepass.core.world import World
+
+__all__ = ["Discovery", "discover"]
+
+
+class Discovery(msgspec.Struct, frozen=True, kw_only=True):
+    """What discovery found, as it is kept.
+
+    Attributes:
+        resource: the resource indicator (RFC 8707): the resource metadata's own, else the endpoint.
+        scopes_supported: the scopes that the resource metadata lists, if it does.
+        server: the authorization server's metadata.
+        fetched_at: when, in epoch seconds.
+        cache_s: how long it may be used without asking again.
+    """
+
+    resource: str
+    scopes_supported: tuple[str, ...] | None
+    server: ServerMetadata
+    fetched_at: float
+    cache_s: float
+
+    def fresh(self, wall: float) -> bool:
+        """Whether it may be used at that moment (epoch seconds) without asking again."""
+        return 0.0 <= wall - self.fetched_at < self.cache_s
+
+
+class _Found(msgspec.Struct, frozen=True, kw_only=True):
+    """A document and how long it may be kept."""
+
+    metadata: ResourceMetadata
+    cache_s: float
+
+
+def discover(world: World, target: Target, challenge: ResourceChallenge | None) -> Discovery:
+    """Find the way from the resource to its authorization server.
+
+    Args:
+        world: the way out.
+        target: what the user configured.
+        challenge: the resource's challenge, if it gave one.
+
+    Raises:
+        ConfigurationError: what the user pinned does not fit, or is missing.
+        RemoteError: a document is broken, or names something that a client must refuse.
+        UnreachableError: a server did not answer.
+    """
+    if target.issuer is not None and target.token_endpoint is not None:
+        return _configured(world, target, target.issuer, target.token_endpoint)
+    found = _find_resource_metadata(world, target, challenge)
+    if found is None:
+        issuer, resource, scopes, cache_s = _pinned_issuer(target), target.endpoint, None, None
+    else:
+        metadata = found.metadata
+        check_covers(metadata, target.endpoint)
+        issuer = choose_server(metadata, target.issuer)
+        resource, scopes, cache_s = metadata.resource, metadata.scopes_supported, found.cache_s
+    if target.issuer is None:
+        require_secure_endpoint(issuer, field="authorization_servers", document="the resource metadata")
+        world.notice(_not_pinned(issuer))
+    server, server_cache_s = _find_server_metadata(world, target, issuer)
+    return Discovery(
+        resource=resource,
+        scopes_supported=scopes,
+        server=server,
+        fetched_at=world.now().wall,
+        cache_s=server_cache_s if cache_s is None else min(cache_s, server_cache_s),
+    )
+
+
+def _configured(world: World, target: Target, issuer: str, token_endpoint: str) -> Discovery:
+    """No discovery: the user named both the issuer and its token endpoint."""
+    require_secure(token_endpoint, field="token_endpoint")
+    return Discovery(
+        resource=target.endpoint,
+        scopes_supported=None,
+        server=ServerMetadata(issuer=issuer, token_endpoint=token_endpoint),
+        fetched_at=world.now().wall,
+        cache_s=float("inf"),
+    )
+
+
+def _find_resource_metadata(world: World, target: Target, challenge: ResourceChallenge | None) -> _Found | None:
+    """RFC 9728 §3 and §5: where the challenge points, else the well-known places, else where a bare request is sent."""
+    named = challenge.resource_metadata if challenge else None
+    candidates = resource_metadata_candidates(target.endpoint)
+    if named is not None:
+        _check_metadata_url(target, named)
+        candidates = (named, *(url for url in candidates if url != named))
+    found = _first_resource_metadata(world, candidates)
+    if found is not None or named is not None:
+        return found
+    named = _challenged_location(world, target)
+    return _first_resource_metadata(world, (named,)) if named else None
+
+
+def _first_resource_metadata(world: World, candidates: tuple[str, ...]) -> _Found | None:
+    for url in candidates:
+        response = _get(world, url)
+        metadata = parse_resource_metadata(response, url=url, now=world.now())
+        if metadata is not None:
+            return _Found(metadata=metadata, cache_s=cache_seconds(response))
+    return None
+
+
+def _challenged_location(world: World, target: Target) -> str | None:
+    """Ask the resource itself, without a token: its challenge may say where the metadata is."""
+    challenge = resource_challenge(_get(world, target.endpoint).header_values("WWW-Authenticate"))
+    if challenge is None or challenge.resource_metadata is None:
+        return None
+    _check_metadata_url(target, challenge.resource_metadata)
+    return challenge.resource_metadata
+
+
+def _check_metadata_url(target: Target, url: str) -> None:
+    """A resource that points elsewhere could make us ask any host on its behalf."""
+    if same_origin(url, target.endpoint) or origin(url) in target.allow_metadata_origins:
+        return
+    msg = (
+        f"The resource says that its metadata is at {origin(url)}, which is not its own origin. "
+        f"If that is right, allow it with allow_metadata_origins=[{origin(url)!r}]."
+    )
+    raise RemoteError(msg, code="resource_metadata_origin", by="resource_server")
+
+
+def _pinned_issuer(target: Target) -> str:
+    if target.issuer is not None:
+        return target.issuer
+    msg = (
+        f"{target.endpoint} publishes no resource metadata (RFC 9728), so its authorization server is not known. "
+        "Name it with issuer=..."
+    )
+    raise ConfigurationError(msg, code="issuer_unknown")
+
+
+def _not_pinned(issuer: str) -> Notice:
+    text = (
+        f"The resource chose the authorization server {issuer}. "
+        f"Pin it with issuer={issuer!r}, so that a resource can never send your credentials elsewhere."
+    )
+    return Notice(code="issuer_not_pinned", text=text, level="warning", once=True)
+
+
+def _find_server_metadata(world: World, target: Target, issuer: str) -> tuple[ServerMetadata, float]:
+    """RFC 8414 §3 and OIDC Discovery §4, in the order that MCP gives, and how long the answer may be kept."""
+    tried = server_metadata_candidates(issuer)
+    for url in tried:
+        response = _get(world, url)
+        server = parse_server_metadata(
+            response,
+            url=url,
+            issuer=issuer,
+            now=world.now(),
+            pinned=target.issuer is not None,
+            tolerate_slash=target.tolerate_issuer_slash,
+            allow_endpoint_origins=target.allow_endpoint_origins,
+        )
+        if server is not None:
+            return _with_token_endpoint(target, server), cache_seconds(response)
+    msg = f"The authorization server {issuer} publishes no metadata; tried {', '.join(tried)}."
+    raise RemoteError(msg, code="server_metadata_missing", by="authorization_server")
+
+
+def _with_token_endpoint(target: Target, server: ServerMetadata) -> ServerMetadata:
+    if target.token_endpoint is not None:
+        require_secure(target.token_endpoint, field="token_endpoint")
+        return msgspec.structs.replace(server, token_endpoint=target.token_endpoint)
+    if server.token_endpoint is None:
+        msg = f"The metadata of {server.issuer} has no token_endpoint. Name it with token_endpoint=..."
+        raise RemoteError(msg, code="token_endpoint_missing", by="authorization_server")
+    return server
+
+
+def _get(world: World, url: str) -> HttpResponse:
+    return world.send(HttpRequest(method="GET", url=url, headers=(("Accept", "application/json"),)))

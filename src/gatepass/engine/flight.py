@@ -1,0 +1,266 @@
+"""The flight: one renewal of one token, from the moment somebody wants it until everybody aboard has the outcome.
+
+    load what others kept -> (still fails as before?) -> take the lease -> mint -> keep it -> land
+
+It belongs to the engine, not to a caller: cancelling a caller changes nothing. It runs on a worker, and where it has to
+wait it goes back into the queue.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gatepass.core.world import Notice
+from gatepass.errors import GatepassError, StoreError
+from gatepass.lifecycle.policy import Held, State, decide, hold
+from gatepass.lifecycle.record import TokenRecord
+from gatepass.profiles.base import Known
+from gatepass.protocol.urls import covers, origin
+
+if TYPE_CHECKING:
+    from gatepass.core.world import Instant
+    from gatepass.engine.source import Source
+    from gatepass.engine.wake import Waiter
+    from gatepass.profiles.base import Obtained
+    from gatepass.stores.base import Lease
+
+__all__ = ["Flight"]
+
+_LEASE_POLL_S = (0.050, 0.250)
+
+
+class Flight:
+    """One renewal. Its fields are guarded by the pool's lock until it is launched.
+
+    Attributes:
+        waiters: who waits for the outcome.
+        wanted: somebody needs a token, not just a look into the store.
+        delay_s: when to take off, in seconds from the launch.
+        epoch: the pool's epoch at its start.
+    """
+
+    __slots__ = ("_attempts", "_launched", "_lease", "_reread", "_source", "delay_s", "epoch", "waiters", "wanted")
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._attempts = 0
+        self._launched = False
+        self._reread = False
+        self._lease: Lease | None = None
+        self.waiters: set[Waiter] = set()
+        self.wanted = False
+        self.delay_s = 0.0
+        self.epoch = source.pool.epoch
+
+    def launch(self) -> None:
+        """Hand the flight to the pool, the first time it is called."""
+        with self._source.pool.lock:
+            if self._launched:
+                return
+            self._launched = True
+        self._again_in(self.delay_s)
+
+    def _again_in(self, delay_s: float) -> None:
+        source = self._source
+        known = source.discovery
+        server = (known.server.token_endpoint if known else None) or source.target.issuer or source.target.endpoint
+        if delay_s > 0:
+            source.pool.run_later(delay_s, origin(server), self._run)
+        else:
+            source.pool.run(origin(server), self._run)
+
+    def _run(self) -> None:
+        """One stretch on a worker. Whatever happens, somebody hears of it, and nobody sees this stack's locals."""
+        try:
+            self._advance()
+        except GatepassError as failure:
+            error = failure.again()
+        except Exception as bug:  # noqa: BLE001 - told to every waiter as an error of ours
+            error = _internal(bug)
+        else:
+            return
+        self._give_back()
+        self._fail(error)
+
+    def _advance(self) -> None:
+        source = self._source
+        now = source.world.now()
+        self._load(now)
+        if self._serve(now):
+            return
+        while not self._stay():
+            if source.retire(self):
+                return
+        standing = source.silence(now)
+        if standing is not None and not source.world.changed(source.profile.secrets):
+            source.postpone(now)
+            self._land(standing)
+            return
+        if self._take_lease(now):
+            self._mint()
+
+    def _load(self, now: Instant) -> None:
+        """What this identity, here or elsewhere, kept earlier."""
+        source, shelf = self._source, self._source.shelf
+        if source.challenge is None:
+            source.challenge = shelf.challenge()
+        if source.discovery is None and not source.rediscover:
+            source.discovery = shelf.discovery()
+        record = shelf.token()
+        fits = record is not None and record.generation > source.rejected and self._fits(record)
+        source.loaded(hold(record, now, source.policy, self._share()) if record is not None and fits else None)
+
+    def _serve(self, now: Instant) -> bool:
+        """Give the token at hand, if it can be used, to whoever waits; whether it is fresh, so that all is done."""
+        source = self._source
+        held = source.held
+        if held is None or not source.usable(held, now):
+            return False
+        if decide(held, now) is State.FRESH:
+            self._land(held)
+            return True
+        with source.pool.lock:
+            waiters, self.waiters = self.waiters, set()
+            self.wanted = True
+        for waiter in waiters:
+            waiter.settle(held)
+        return False
+
+    def _fits(self, record: TokenRecord) -> bool:
+        """Whether a stored token is for this resource and from the pinned issuer."""
+        target = self._source.target
+        return (target.issuer is None or record.issuer == target.issuer) and (
+            target.resource is not None or covers(record.resource, target.endpoint)
+        )
+
+    def _stay(self) -> bool:
+        """Let those go who would rather send a bare request first; whether anybody wants a token made."""
+        source = self._source
+        with source.pool.lock:
+            leaving = {waiter for waiter in self.waiters if waiter.bare_ok and not source.can_ask_first}
+            self.waiters -= leaving
+            self.wanted = self.wanted or bool(self.waiters)
+        for waiter in leaving:
+            waiter.settle(None)
+        return self.wanted
+
+    def _take_lease(self, now: Instant) -> bool:
+        """Where others share the store, one of them renews. Without an answer from the store, go on alone."""
+        source = self._source
+        if not source.shelf.shared or self._lease is not None:
+            return True
+        try:
+            self._lease = source.shelf.lease()
+        except StoreError:
+            return True
+        if self._lease is not None:
+            return not self._renewed_meanwhile(now)
+        held = source.held
+        if held is not None and source.usable(held, now):
+            source.postpone(now)
+            self._land(held)  # stale: somebody else renews it, and we go on with what we have
+        else:
+            low, high = _LEASE_POLL_S
+            self._again_in(low + self._share() * (high - low))
+        return False
+
+    def _renewed_meanwhile(self, now: Instant) -> bool:
+        """Between the look into the store and the lease, the last holder may have finished."""
+        self._load(now)
+        if not self._serve(now):
+            return False
+        self._give_back()
+        return True
+
+    def _mint(self) -> None:
+        source = self._source
+        self._attempts += 1
+        discovery = source.discovery
+        if discovery is not None and not discovery.fresh(source.world.now().wall):
+            discovery = None
+        known = Known(discovery=discovery, challenge=source.challenge)
+        obtained = source.profile.obtain(source.world, source.target, known)
+        record = self._record(obtained)
+        now = source.world.now()
+        held = hold(record, now, source.policy, self._share())
+        if obtained.discovery is not source.discovery:
+            source.discovery, source.rediscover = obtained.discovery, False
+            source.shelf.keep_discovery(obtained.discovery)
+        if source.challenge is not None:
+            source.shelf.keep_challenge(source.challenge)
+        if decide(held, now) is not State.EXPIRED:
+            source.shelf.keep_token(record, self._lease)
+        source.succeeded()
+        self._give_back()
+        source.world.notice(_obtained(record))
+        self._land(held)
+
+    def _record(self, obtained: Obtained) -> TokenRecord:
+        source, token = self._source, obtained.issued.token
+        last = max(source.held.generation if source.held else 0, source.rejected)
+        return TokenRecord(
+            generation=last + 1,
+            access_token=token.access_token.reveal(),
+            token_type=token.token_type,
+            obtained_at=obtained.issued.sent.wall,
+            lifetime_s=token.expires_in_s,
+            refresh_in_s=token.refresh_in_s,
+            scope=token.scope,
+            requested=obtained.requested,
+            issuer=obtained.discovery.server.issuer,
+            resource=obtained.discovery.resource,
+        )
+
+    def _fail(self, error: GatepassError) -> None:
+        """Try once more where that can help somebody in time; else say why there is no token."""
+        source = self._source
+        if error.error == "invalid_client" and not self._reread:
+            self._reread = True
+            if source.world.changed(source.profile.secrets):
+                self._again_in(0)
+                return
+        error, wait_s = source.failed(error, self._share())
+        now = source.world.now()
+        with source.pool.lock:
+            patient = any(waiter.until > now.mono + wait_s for waiter in self.waiters)
+        if error.retryable and patient and self._attempts < source.policy.attempts:
+            self._again_in(wait_s)
+            return
+        held = source.held
+        if held is not None and source.usable(held, now):
+            source.world.notice(_still_usable(error))
+            self._land(held)
+        else:
+            self._land(error)
+
+    def _land(self, outcome: Held | GatepassError) -> None:
+        self._source.landed(self, outcome)
+
+    def _give_back(self) -> None:
+        lease, self._lease = self._lease, None
+        if lease is not None:
+            self._source.shelf.give_back(lease)
+
+    def _share(self) -> float:
+        """A random number from 0 to 1."""
+        return int.from_bytes(self._source.world.random_bytes(4), "big") / 0xFFFF_FFFF
+
+
+def _internal(bug: Exception) -> GatepassError:
+    """Anything that is not a `GatepassError` is a bug of ours. Its text could hold anything, its place can't."""
+    place, trace = "", bug.__traceback__
+    while trace is not None:
+        place, trace = f"{trace.tb_frame.f_code.co_filename.rpartition('/')[2]}:{trace.tb_lineno}", trace.tb_next
+    msg = f"gatepass failed unexpectedly ({type(bug).__name__} at {place}). Please report this."
+    return GatepassError(msg, code="internal")
+
+
+def _obtained(record: TokenRecord) -> Notice:
+    life = "an unknown time" if record.lifetime_s is None else f"{record.lifetime_s:g} s"
+    text = f"Token {record.generation} from {record.issuer} for {record.resource}, good for {life}."
+    return Notice(code="token_obtained", text=text)
+
+
+def _still_usable(error: GatepassError) -> Notice:
+    text = f"The renewal failed; the token at hand stays in use. {error}"
+    return Notice(code="renewal_failed", text=text, level="warning")

@@ -1,0 +1,180 @@
+"""The token client: what talks to authorization servers and fetches metadata.
+
+It is ours alone. A user's HTTP client has redirects, hooks, history, cookies and logs, and each would see the secret.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+import threading
+import time
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import httpx2
+
+from gatepass.core.http import HttpRequest, HttpResponse
+from gatepass.errors import ConfigurationError, GatepassError, RemoteError, UnreachableError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["TokenHttp"]
+
+_LIMITS = httpx2.Limits(max_connections=16, max_keepalive_connections=8, keepalive_expiry=30.0)
+
+
+class TokenHttp:
+    """How requests to authorization servers and for metadata travel: no redirects, no cookies, bounded answers.
+
+    The usual environment variables (``HTTPS_PROXY``, ``NO_PROXY``, ``SSL_CERT_FILE``) and the system's trust store
+    work by default. One object may serve many `Auth`s, from any thread.
+
+    Args:
+        proxy: the URL of a proxy for every request.
+        verify: True for the system's trust store, the path of a CA bundle, or an `ssl.SSLContext`.
+        cert: a client certificate: the path of a PEM file, or of certificate and key.
+        timeout_s: how long one request may take in all, in seconds.
+        max_body_bytes: answers larger than this are refused.
+        transport: sends the requests instead of the network, for tests in one process.
+
+    Raises:
+        ConfigurationError: an argument does not fit; its name stands in the text.
+    """
+
+    def __init__(
+        self,
+        *,
+        proxy: str | httpx2.Proxy | None = None,
+        verify: bool | str | os.PathLike[str] | ssl.SSLContext = True,
+        cert: str | tuple[str, str] | None = None,
+        timeout_s: float = 10.0,
+        max_body_bytes: int = 1024 * 1024,
+        transport: httpx2.BaseTransport | None = None,
+    ) -> None:
+        if verify is False:
+            msg = (
+                "verify=False would show your credentials to anybody on the way. Give the server's CA: verify='ca.pem'."
+            )
+            raise ConfigurationError(msg, code="verify_invalid")
+        if not timeout_s > 0:
+            msg = f"timeout_s is {timeout_s}; it must be more than 0 seconds."
+            raise ConfigurationError(msg, code="timeout_invalid")
+        if max_body_bytes < 1:
+            msg = f"max_body_bytes is {max_body_bytes}; it must be at least 1."
+            raise ConfigurationError(msg, code="max_body_bytes_invalid")
+        self._proxy = proxy
+        self._verify = verify
+        self._cert = cert
+        self._timeout_s = timeout_s
+        self._max_body_bytes = max_body_bytes
+        self._transport = transport
+        self._lock = threading.Lock()
+        self._client: httpx2.Client | None = None
+        self._pid = 0
+
+    def send(self, request: HttpRequest) -> HttpResponse:
+        """Send a request and read its answer whole.
+
+        Raises:
+            UnreachableError: no answer came, or it broke off or took too long; retryable.
+            RemoteError: the answer is too large.
+            ConfigurationError: the TLS settings can't be used.
+        """
+        client = self._ready_client()
+        where = urlsplit(request.url).netloc.rpartition("@")[2]
+        try:
+            return self._send(client, request, where)
+        except GatepassError as failure:
+            error: GatepassError = failure.again()
+        except httpx2.HTTPError as problem:
+            error = _unreachable(problem, where, self._timeout_s)
+        except (httpx2.InvalidURL, ValueError) as problem:
+            msg = f"A request to {where} can't be sent ({type(problem).__name__})."
+            error = ConfigurationError(msg, code="request_invalid")
+        raise error
+
+    def _send(self, client: httpx2.Client, request: HttpRequest, where: str) -> HttpResponse:
+        limit = time.monotonic() + self._timeout_s
+        body = bytearray()
+        with client.stream(
+            request.method, request.url, headers=list(request.headers), content=request.body or None
+        ) as response:
+            for chunk in response.iter_raw():
+                body += chunk
+                if len(body) > self._max_body_bytes:
+                    msg = f"{where} answered with more than {self._max_body_bytes} bytes; that is no OAuth document."
+                    raise RemoteError(msg, code="response_too_large", status=response.status_code)
+                if time.monotonic() > limit:
+                    msg = f"{where} sent its answer too slowly: it was not complete after {self._timeout_s:g} s."
+                    raise UnreachableError(msg, code="timeout", retryable=True)
+            return HttpResponse(
+                status=response.status_code, headers=tuple(response.headers.multi_items()), body=bytes(body)
+            )
+
+    def _ready_client(self) -> httpx2.Client:
+        """The client, made on first use; a forked child makes its own and leaves the parent's connections alone."""
+        with self._lock:
+            if self._client is None or self._pid != os.getpid():
+                self._client, self._pid = self._make_client(), os.getpid()
+            return self._client
+
+    def _make_client(self) -> httpx2.Client:
+        return httpx2.Client(
+            verify=self._ssl_context() if self._transport is None else True,
+            proxy=self._proxy,
+            transport=self._transport,
+            timeout=self._timeout_s,
+            limits=_LIMITS,
+            follow_redirects=False,
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+            headers={"User-Agent": f"gatepass/{version('gatepass')}", "Accept-Encoding": "identity"},
+        )
+
+    def _ssl_context(self) -> ssl.SSLContext | bool:
+        if self._verify is True and self._cert is None:
+            return True
+        try:
+            if isinstance(self._verify, ssl.SSLContext):
+                context = self._verify
+            elif isinstance(self._verify, bool):
+                context = httpx2.create_ssl_context()
+            else:
+                context = ssl.create_default_context(cafile=self._verify)
+            if self._cert is not None:
+                context.load_cert_chain(*((self._cert,) if isinstance(self._cert, str) else self._cert))
+        except (OSError, ValueError) as problem:
+            reason = type(problem).__name__
+        else:
+            return context
+        msg = f"verify={self._verify!r} or cert={self._cert!r} can't be loaded ({reason}): give paths of PEM files."
+        raise ConfigurationError(msg, code="tls_invalid")
+
+    def __getstate__(self) -> dict[str, object]:
+        msg = "A TokenHttp can't be pickled: make one where it is used."
+        raise TypeError(msg)
+
+
+def _unreachable(problem: httpx2.HTTPError, where: str, timeout_s: float) -> UnreachableError:
+    """Why no answer came. Only texts that can't quote the request are passed on."""
+    if isinstance(problem, httpx2.TimeoutException):
+        kind = "connection" if isinstance(problem, httpx2.ConnectTimeout) else "answer"
+        return UnreachableError(f"{where} gave no {kind} within {timeout_s:g} s.", code="timeout", retryable=True)
+    if isinstance(problem, httpx2.ConnectError | httpx2.ProxyError):
+        hint = _connect_hint(str(problem))
+        return UnreachableError(f"{where} can't be reached: {problem}.{hint}", code="unreachable", retryable=True)
+    msg = f"The connection to {where} broke ({type(problem).__name__})."
+    return UnreachableError(msg, code="connection_broken", retryable=True)
+
+
+def _connect_hint(text: str) -> str:
+    hints: Iterable[tuple[str, str]] = (
+        ("CERTIFICATE_VERIFY_FAILED", " If it uses a private CA, give it: http=TokenHttp(verify='ca.pem')."),
+        ("Name or service not known", " Check the host name in the URL."),
+        ("nodename nor servname", " Check the host name in the URL."),
+        ("refused", " Is it running, and is the port right?"),
+    )
+    return next((hint for mark, hint in hints if mark in text), "")

@@ -1,0 +1,209 @@
+"""Auth: what a program holds in its hand. One object for one resource and one identity, for every kind of client."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NoReturn
+
+import httpx2
+
+from gatepass.core.target import Target
+from gatepass.engine.pool import shared_pool
+from gatepass.engine.source import Source
+from gatepass.engine.token_http import TokenHttp
+from gatepass.engine.world import RealWorld
+from gatepass.errors import ConfigurationError
+from gatepass.integrations.flow import Reach, adrive, authorize, drive
+from gatepass.lifecycle.policy import Policy
+from gatepass.protocol.scope import check_scopes
+from gatepass.protocol.urls import canonical_resource, origin, require_secure
+from gatepass.signers.file import KeyRing
+from gatepass.stores.memory import MemoryStore
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Generator, Iterable, Mapping
+
+    import httpx
+
+    from gatepass.profiles.base import Profile
+    from gatepass.stores.base import Store
+
+__all__ = ["Auth"]
+
+_OURS = frozenset(
+    {
+        "assertion", "audience", "client_assertion", "client_assertion_type", "client_id", "client_secret", "code",
+        "code_verifier", "grant_type", "password", "refresh_token", "resource", "scope", "username",
+    }
+)  # fmt: skip
+"""Parameters of a token request that have a place of their own."""
+
+_shared_http = TokenHttp()
+_shared_keys = KeyRing()
+
+
+class Auth(httpx2.Auth):
+    """Gets requests into one protected resource, as one identity.
+
+    It is an `httpx2.Auth` for sync and async clients, `for_httpx()` makes one for httpx, `token()` and `headers()`
+    serve everything else, and `gatepass.connect` makes an MCP client of it. One object may be shared by threads, event
+    loops and forked children; it makes one token request for all of them.
+
+    Args:
+        resource: the URL of the MCP endpoint.
+        profile: the way in, such as ``ClientCredentials(ClientSecret("id", Secret.env("SECRET")))``.
+        issuer: the authorization server that the credentials belong to (RFC 8414 §2). Left out, the resource's metadata
+            names it, which is warned of once: a resource could name any.
+        scopes: what to ask for, as a list or separated by spaces. Left out, what the challenge or the metadata says.
+        store: where tokens are kept; in memory if left out.
+        http: how authorization servers are reached: proxy, CA bundle, client certificate, time-out.
+        deadline_s: how long a caller waits for a token, in seconds.
+        token_endpoint: use this token endpoint; with `issuer` given, too, nothing is discovered.
+        resource_indicator: send this as `resource` (RFC 8707) instead of what was discovered.
+        send_resource: False leaves `resource` out, for servers that refuse it.
+        audience: an `audience` parameter, for servers that want one.
+        extra_parameters: more parameters for each token request.
+        whole_origin: the token goes to every path of the resource's origin (the old HTTP+SSE transport needs it).
+        allow_metadata_origins: other origins that may serve the resource's metadata.
+        allow_endpoint_origins: other origins that endpoints of an issuer that is not pinned may have.
+        tolerate_issuer_slash: take an issuer that differs only by a trailing slash for the same.
+
+    Raises:
+        ConfigurationError: an argument does not fit; its name stands in the text.
+    """
+
+    def __init__(
+        self,
+        resource: str,
+        profile: Profile,
+        *,
+        issuer: str | None = None,
+        scopes: Iterable[str] | None = None,
+        store: Store | None = None,
+        http: TokenHttp | None = None,
+        deadline_s: float = 10.0,
+        token_endpoint: str | None = None,
+        resource_indicator: str | None = None,
+        send_resource: bool = True,
+        audience: str | None = None,
+        extra_parameters: Mapping[str, str] | None = None,
+        whole_origin: bool = False,
+        allow_metadata_origins: Iterable[str] = (),
+        allow_endpoint_origins: Iterable[str] = (),
+        tolerate_issuer_slash: bool = False,
+    ) -> None:
+        if not hasattr(profile, "obtain"):
+            msg = "The second argument is the way in, such as ClientCredentials(ClientSecret(...))."
+            raise ConfigurationError(msg, code="profile_invalid")
+        if not deadline_s > 0:
+            msg = f"deadline_s is {deadline_s}; it must be more than 0 seconds."
+            raise ConfigurationError(msg, code="deadline_invalid")
+        target = Target(
+            endpoint=canonical_resource(resource),
+            issuer=_secure(issuer, "issuer"),
+            scopes=_scopes(scopes),
+            token_endpoint=_secure(token_endpoint, "token_endpoint"),
+            resource=resource_indicator,
+            send_resource=send_resource,
+            audience=audience,
+            extra=_extra(extra_parameters),
+            allow_metadata_origins=tuple(origin(url) for url in allow_metadata_origins),
+            allow_endpoint_origins=tuple(origin(url) for url in allow_endpoint_origins),
+            tolerate_issuer_slash=tolerate_issuer_slash,
+        )
+        self.url = resource
+        """The URL of the MCP endpoint, as it was given."""
+        self.resource = target.endpoint
+        """The same in canonical form, which tells what a token may be sent to (RFC 8707 §2)."""
+        self._deadline_s = deadline_s
+        self.reach = Reach(httpx2.URL(target.endpoint), whole_origin=whole_origin)
+        self._source = Source(
+            profile=profile,
+            target=target,
+            store=store if store is not None else MemoryStore(),
+            world=RealWorld(http if http is not None else _shared_http, _shared_keys),
+            pool=shared_pool(),
+            policy=Policy(),
+        )
+
+    def token(self) -> str:
+        """The access token, ready to use; made if need be.
+
+        Raises:
+            GatepassError: there is none; the reason.
+        """
+        return self._source.get(self._deadline_s).record.access_token
+
+    async def atoken(self) -> str:
+        """As `token`, for asyncio and trio."""
+        held = await self._source.aget(self._deadline_s)
+        return held.record.access_token
+
+    def headers(self, method: str, url: str) -> dict[str, str]:
+        """The headers that get a request in; none for a URL outside the resource.
+
+        Args:
+            method: the method of the request (a DPoP proof depends on it).
+            url: its URL.
+
+        Raises:
+            GatepassError: there is no token; the reason.
+        """
+        if not self._covers(method, url):
+            return {}
+        return {"Authorization": self._source.get(self._deadline_s).authorization}
+
+    async def aheaders(self, method: str, url: str) -> dict[str, str]:
+        """As `headers`, for asyncio and trio."""
+        if not self._covers(method, url):
+            return {}
+        held = await self._source.aget(self._deadline_s)
+        return {"Authorization": held.authorization}
+
+    def for_httpx(self) -> httpx.Auth:
+        """This object as an `httpx.Auth`, for sync and async clients of httpx."""
+        from gatepass.integrations.httpx import HttpxAuth
+
+        return HttpxAuth(self._source, self.reach, self._deadline_s)
+
+    def sync_auth_flow(self, request: httpx2.Request) -> Generator[httpx2.Request, httpx2.Response, None]:
+        """Get a request of a synchronous client in. For httpx2, which calls it."""
+        flow = authorize(self._source, self.reach, request, httpx2.RequestNotRead)
+        return drive(flow, self._source, self._deadline_s)
+
+    def async_auth_flow(self, request: httpx2.Request) -> AsyncGenerator[httpx2.Request, httpx2.Response]:
+        """Get a request of an asynchronous client in. For httpx2, which calls it."""
+        flow = authorize(self._source, self.reach, request, httpx2.RequestNotRead)
+        return adrive(flow, self._source, self._deadline_s)
+
+    def _covers(self, method: str, url: str) -> bool:
+        if not method:
+            msg = "method is empty; name the HTTP method of the request, such as 'POST'."
+            raise ConfigurationError(msg, code="method_invalid")
+        return self.reach.covers(httpx2.URL(url))
+
+    def __repr__(self) -> str:
+        return f"Auth({self.resource!r}, {self._source.profile!r})"
+
+    def __reduce__(self) -> NoReturn:
+        msg = "An Auth can't be pickled: it holds secrets. Make one in each process; a FileStore shares their tokens."
+        raise TypeError(msg)
+
+
+def _scopes(scopes: Iterable[str] | None) -> tuple[str, ...] | None:
+    if scopes is None:
+        return None
+    return check_scopes(scopes.split() if isinstance(scopes, str) else tuple(scopes), "scopes")
+
+
+def _secure(url: str | None, field: str) -> str | None:
+    if url is not None:
+        require_secure(url, field=field)
+    return url
+
+
+def _extra(parameters: Mapping[str, str] | None) -> tuple[tuple[str, str], ...]:
+    taken = sorted(_OURS & set(parameters or ()))
+    if taken:
+        msg = f"extra_parameters can't set {', '.join(taken)}: each has an argument of its own."
+        raise ConfigurationError(msg, code="extra_parameters_invalid")
+    return tuple((parameters or {}).items())

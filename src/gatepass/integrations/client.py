@@ -1,0 +1,92 @@
+"""HTTP clients that are authorized already: httpx2 clients with the resource as their base URL.
+
+A plain client that follows redirects carries the token along to siblings of the resource, because a redirect does not
+pass an `Auth` again. These take it off before each hop that leaves the resource.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import httpx2
+
+from gatepass.integrations.flow import Reach, withdraw
+
+if TYPE_CHECKING:
+    from gatepass.integrations.auth import Auth
+
+__all__ = ["AuthorizedAsyncClient", "AuthorizedClient"]
+
+Hooks = dict[str, list[Any]]
+
+
+class AuthorizedClient(httpx2.Client):
+    """An `httpx2.Client` that gets into one resource. An empty URL is the endpoint, a relative one lies below it.
+
+    Args:
+        auth: the way in.
+        options: keyword options of `httpx2.Client`, but for `auth` and `base_url`.
+    """
+
+    def __init__(self, auth: Auth, **options: Any) -> None:
+        super().__init__(auth=auth, base_url=auth.resource, **options)
+        self._endpoint = auth.resource
+        self._reach = auth.reach
+        self.event_hooks = super().event_hooks
+
+    @property
+    def event_hooks(self) -> Hooks:
+        """The hooks of the client. Whatever is assigned, the one that guards the token comes last."""
+        return super().event_hooks
+
+    @event_hooks.setter
+    def event_hooks(self, event_hooks: Hooks) -> None:
+        httpx2.Client.event_hooks.fset(self, _with_guard(event_hooks, self._guard))  # type: ignore[attr-defined]  # a property
+
+    def _guard(self, request: httpx2.Request) -> None:
+        _keep_inside(self._reach, request)
+
+    def build_request(self, method: str, url: httpx2.URL | str, **options: Any) -> httpx2.Request:
+        """As `httpx2.Client.build_request`; an empty URL is the endpoint itself, without a slash added."""
+        return super().build_request(method, url if str(url) else self._endpoint, **options)
+
+
+class AuthorizedAsyncClient(httpx2.AsyncClient):
+    """An `httpx2.AsyncClient` that gets into one resource; otherwise as `AuthorizedClient`.
+
+    Args:
+        auth: the way in.
+        options: keyword options of `httpx2.AsyncClient`, but for `auth` and `base_url`.
+    """
+
+    def __init__(self, auth: Auth, **options: Any) -> None:
+        super().__init__(auth=auth, base_url=auth.resource, **options)
+        self._endpoint = auth.resource
+        self._reach = auth.reach
+        self.event_hooks = super().event_hooks
+
+    @property
+    def event_hooks(self) -> Hooks:
+        """The hooks of the client. Whatever is assigned, the one that guards the token comes last."""
+        return super().event_hooks
+
+    @event_hooks.setter
+    def event_hooks(self, event_hooks: Hooks) -> None:
+        httpx2.AsyncClient.event_hooks.fset(self, _with_guard(event_hooks, self._guard))  # type: ignore[attr-defined]  # a property
+
+    async def _guard(self, request: httpx2.Request) -> None:
+        _keep_inside(self._reach, request)
+
+    def build_request(self, method: str, url: httpx2.URL | str, **options: Any) -> httpx2.Request:
+        """As `httpx2.AsyncClient.build_request`; an empty URL is the endpoint itself, without a slash added."""
+        return super().build_request(method, url if str(url) else self._endpoint, **options)
+
+
+def _with_guard(hooks: Hooks, guard: Any) -> Hooks:
+    others = [hook for hook in hooks.get("request", ()) if hook != guard]
+    return {"request": [*others, guard], "response": list(hooks.get("response", ()))}
+
+
+def _keep_inside(reach: Reach, request: httpx2.Request) -> None:
+    if not reach.covers(request.url):
+        withdraw(request)

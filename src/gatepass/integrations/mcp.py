@@ -1,0 +1,168 @@
+"""An MCP client of the official SDK that is authorized, and that survives when authorization fails.
+
+In the SDK's transport an exception of an HTTP client cancels the whole session, and the caller sees a CancelledError
+instead of the reason. Here the failure becomes the JSON-RPC error response to the request that it concerns.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, cast
+
+import httpx2
+from mcp.client import Client, advertise
+from mcp.client.streamable_http import streamable_http_client
+from mcp.shared.exceptions import MCPError
+
+from gatepass.errors import ConfigurationError, GatepassError, RemoteError, StoreError, UnreachableError
+from gatepass.integrations.client import AuthorizedAsyncClient
+from gatepass.protocol.challenge import resource_challenge
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Mapping, Sequence
+    from types import TracebackType
+
+    from mcp.client import ClientExtension
+    from mcp.client._transport import TransportStreams
+
+    from gatepass.integrations.auth import Auth
+
+__all__ = ["EXTENSION", "authorization_error", "connect"]
+
+EXTENSION = "io.modelcontextprotocol/oauth-client-credentials"
+"""The extension that the client advertises (SEP-1046)."""
+
+AUTHORIZATION_FAILED = -32011
+"""The JSON-RPC error code of a call that authorization stopped."""
+
+_log = logging.getLogger("gatepass")
+_REFUSED = frozenset({401, 403})
+_ERRORS = {kind.__name__: kind for kind in (ConfigurationError, RemoteError, UnreachableError, StoreError)}
+_FIELDS = ("code", "error", "error_description", "error_uri", "status", "retryable", "retry_at", "by")
+_TIMEOUT = httpx2.Timeout(30.0, read=300.0)
+
+
+def connect(
+    auth: Auth,
+    *,
+    mode: str = "auto",
+    extensions: Sequence[ClientExtension] = (),
+    http_options: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> Client:
+    """An `mcp.Client` over streamable HTTP that gets into the resource of `auth`: ``async with connect(auth) as mcp:``.
+
+    Where authorization stops a call, that call raises an `mcp.MCPError` whose `data` says why (`authorization_error`
+    makes a `GatepassError` of it), and the session goes on with every other call. Where it stops the connection, the
+    `GatepassError` itself is raised.
+
+    Args:
+        auth: the way in.
+        mode: the protocol version, as `mcp.Client` takes it.
+        extensions: more extensions to advertise.
+        http_options: keyword options for the `httpx2.AsyncClient` that talks to the server, such as `verify`, `proxy`.
+        options: keyword options of `mcp.Client`.
+    """
+    return _Session(
+        _transport(auth, http_options or {}), mode=mode, extensions=[advertise(EXTENSION), *extensions], **options
+    )
+
+
+def authorization_error(error: MCPError) -> GatepassError | None:
+    """The reason of a call that authorization stopped, as the error it was; None for any other error."""
+    if error.error.code != AUTHORIZATION_FAILED or not isinstance(error.error.data, dict):
+        return None
+    data = cast("dict[str, Any]", error.error.data)
+    kind = _ERRORS.get(str(data.get("kind")), GatepassError)
+    return kind(error.error.message).with_(**{field: data.get(field) for field in _FIELDS})
+
+
+class _Session(Client):
+    """An `mcp.Client` that raises what happened, not the exception groups of the tasks that it happened in."""
+
+    async def __aenter__(self) -> Client:
+        try:
+            return await super().__aenter__()
+        except BaseExceptionGroup as group:
+            reason = _only(group)
+            if reason is None:
+                raise
+        raise (authorization_error(reason) or reason) if isinstance(reason, MCPError) else reason
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            await super().__aexit__(kind, error, traceback)
+        except BaseExceptionGroup as group:
+            if error is None or _only(group) is not error:
+                raise
+
+
+def _only(group: BaseExceptionGroup[BaseException]) -> BaseException | None:
+    """The one exception in nested groups; None if there are several."""
+    if len(group.exceptions) != 1:
+        return None
+    (inner,) = group.exceptions
+    return _only(cast("BaseExceptionGroup[BaseException]", inner)) if isinstance(inner, BaseExceptionGroup) else inner
+
+
+@asynccontextmanager
+async def _transport(auth: Auth, http_options: Mapping[str, Any]) -> AsyncGenerator[TransportStreams, None]:
+    async with (
+        _SessionClient(auth, **{"timeout": _TIMEOUT, **http_options}) as http,
+        streamable_http_client(auth.url, http_client=http) as streams,
+    ):
+        yield streams
+
+
+class _SessionClient(AuthorizedAsyncClient):
+    """What the SDK's transport sends through: here no failure of ours or of the network leaves as an exception."""
+
+    async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
+        try:
+            response = await super().send(request, **options)
+        except GatepassError as problem:
+            failure = problem.again()
+        except httpx2.TransportError as problem:
+            text = f"{request.url.host} can't be reached ({type(problem).__name__})."
+            failure = UnreachableError(text, code="unreachable", retryable=True)
+        else:
+            if response.status_code not in _REFUSED:
+                return response
+            failure = _refusal(response)
+            await response.aclose()
+        return _answer(request, failure)
+
+
+def _refusal(response: httpx2.Response) -> RemoteError:
+    """The resource's last word, after whatever renewal there was (RFC 6750 §3.1)."""
+    challenge = resource_challenge(response.headers.get_list("WWW-Authenticate"))
+    error = challenge.error if challenge else None
+    said = challenge.error_description if challenge else None
+    scopes = f" It asks for the scopes {' '.join(challenge.scope)}." if challenge and challenge.scope else ""
+    msg = f"The server refused the request with {response.status_code} {error or 'and gave no reason'}.{scopes}"
+    code = "insufficient_scope" if error == "insufficient_scope" else "refused_by_resource"
+    return RemoteError(
+        msg, code=code, error=error, error_description=said, status=response.status_code, by="resource_server"
+    )
+
+
+def _answer(request: httpx2.Request, failure: GatepassError) -> httpx2.Response:
+    """The failure as the JSON-RPC response to the request; what is no request hears nothing, and the log does."""
+    message = _message(request)
+    if message.get("method") is None or message.get("id") is None:
+        _log.warning("An MCP %s message could not be sent: %s", request.method, failure)
+        return httpx2.Response(202 if request.method == "POST" else 503, request=request)
+    data = {"kind": type(failure).__name__, **{field: getattr(failure, field) for field in _FIELDS}}
+    error = {"code": AUTHORIZATION_FAILED, "message": str(failure), "data": data}
+    return httpx2.Response(200, json={"jsonrpc": "2.0", "id": message["id"], "error": error}, request=request)
+
+
+def _message(request: httpx2.Request) -> dict[str, Any]:
+    if request.method != "POST":
+        return {}
+    message = json.loads(request.content)
+    return cast("dict[str, Any]", message) if isinstance(message, dict) else {}
