@@ -41,7 +41,7 @@ def key_from_pem(text: str, password: str | None, origin: str) -> LocalKey:
     try:
         key = load_pem_private_key(block[0].encode(), password.encode() if encrypted and password else None)
     except UnsupportedAlgorithm:
-        raise unsupported(origin, "a key of an unknown kind, or encrypted in an unknown way") from None
+        raise unsupported(origin, "a key of an unknown kind or on an unknown curve") from None
     except (ValueError, TypeError):
         raise _locked(origin) if encrypted else damaged(origin) from None
     return LocalKey.of(key, origin=origin)
