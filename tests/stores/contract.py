@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import traceback
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -267,7 +268,11 @@ class StoreContract:
 
     def test_of_many_threads_one_gets_the_lease(self, store: Store) -> None:
         leases: list[Lease | None] = []
-        in_threads([lambda n=n: leases.append(store.acquire("token.a", f"owner-{n}", 30)) for n in range(8)])
+
+        def take(owner: str) -> None:
+            leases.append(store.acquire("token.a", owner, 30))
+
+        in_threads([partial(take, f"owner-{number}") for number in range(8)])
         assert len(leases) == 8
         assert [lease for lease in leases if lease is not None] == [store.holder("token.a")]
 

@@ -90,6 +90,12 @@ class TestWhereItStands:
             FileStore("~nobody-has-this-name/tokens")
         assert caught.value.code == "store_not_writable"
 
+    def test_a_user_without_a_home_directory_is_told_at_the_first_use(self, monkeypatch):
+        monkeypatch.setattr(platformdirs, "user_state_path", lambda name: Path("~nobody-has-this-name") / name)
+        store = FileStore()
+        assert repr(store) == "FileStore(no directory)"
+        refused(store, "store_not_writable", "Give FileStore a full path")
+
     def test_a_relative_directory_does_not_move_with_the_process(self, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
         store = FileStore("tokens")
@@ -199,22 +205,27 @@ class TestWhenTheSystemSaysNo:
         assert store.read("token.a") == Entry(version=version, value=b"old")
         assert sorted(path.name for path in home.iterdir()) == ["token.a.lock", RECORD]
 
-    def test_a_failed_read_says_why(self, home, monkeypatch):
+    @pytest.mark.parametrize("step", ["open", "fstat"])
+    def test_a_failed_read_says_why(self, home, monkeypatch, step):
         store = FileStore(home)
         written(store, "token.a", b"x", expect=0)
         with monkeypatch.context() as patch:
-            patch.setattr(os, "fstat", raising(errno.EIO))
+            patch.setattr(os, step, raising(errno.EIO))
             with pytest.raises(StoreError, match="failed to read") as caught:
                 store.read("token.a")
         assert caught.value.code == "store_failed"
 
     def test_a_file_system_that_can_not_sync_directories_is_put_up_with(self, home, monkeypatch):
-        real = os.fsync
-        monkeypatch.setattr(
-            os, "fsync", lambda n: raising(errno.EINVAL)() if stat.S_ISDIR(os.fstat(n).st_mode) else real(n)
-        )
         store = FileStore(home)
+        monkeypatch.setattr(os, "fsync", raising_for_directories(errno.EINVAL))
         assert value(store, "token.a", written(store, "token.a", b"x", expect=0)) == b"x"
+
+    def test_a_directory_that_fails_to_sync_is_an_error(self, home, monkeypatch):
+        store = FileStore(home)
+        monkeypatch.setattr(os, "fsync", raising_for_directories(errno.EIO))
+        with pytest.raises(StoreError, match="failed to write") as caught:
+            store.write("token.a", b"x", expect=0)
+        assert caught.value.code == "store_failed"
 
     def test_a_write_that_the_system_takes_in_pieces_is_whole(self, home, monkeypatch):
         real = os.write
@@ -238,6 +249,8 @@ class TestWhenTheSystemSaysNo:
         monkeypatch.setattr(os, "fsync", raising(errno.EIO))
         monkeypatch.setattr(Path, "replace", raising(errno.EIO))
         shown = [trace_of(lambda: store.write("token.a", b"NEW-CANARY", expect=version))]
+        monkeypatch.setattr(os, "write", raising(errno.EIO))
+        shown += [trace_of(lambda: store.write("token.a", b"NEW-CANARY", expect=version))]
         (home / RECORD).write_bytes((home / RECORD).read_bytes() + b" damaged")
         shown += [trace_of(lambda: store.read("token.a")), trace_of(lambda: store.delete("token.a"))]
         for text in shown:
@@ -385,22 +398,32 @@ class TestDamage:
 
 
 class TestLeftOvers:
+    LEFT = "token.b.0123456789abcdef.tmp"
+
     def test_what_killed_processes_left_is_removed_after_an_hour(self, home):
         clock = ManualClock()
-        home.mkdir(mode=0o700)
         ages = {
-            "token.a.0123456789abcdef.tmp": 3601,
-            "token.b.0123456789abcdef.tmp": 3599,
-            "token.c.tmp": 3601,
-            "somebody-else's.0123456789abcdef.tmp": 3601,
+            self.LEFT: 3601,
+            "token.c.0123456789abcdef.tmp": 3599,
+            "token.d.tmp": 3601,
+            "else's.0123456789abcdef.tmp": 3601,
         }
         for name, age in ages.items():
-            (home / name).touch()
-            os.utime(home / name, (clock() - age, clock() - age))
+            leave(home / name, clock() - age)
         written(FileStore(home, clock=clock), "token.a", b"x", expect=0)
-        assert {path.name for path in home.iterdir()} == {*ages, RECORD, "token.a.lock"} - {
-            "token.a.0123456789abcdef.tmp"
-        }
+        assert {path.name for path in home.glob("*.tmp")} == {*ages} - {self.LEFT}
+
+    def test_what_a_living_process_is_writing_is_left_alone_whatever_the_clocks_say(self, home):
+        leave(home / self.LEFT, 0)
+        with filelock.FileLock(home / "token.b.lock"):
+            written(FileStore(home), "token.a", b"x", expect=0)
+        assert (home / self.LEFT).exists()
+
+
+def leave(path: Path, modified: float) -> None:
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    path.touch()
+    os.utime(path, (modified, modified))
 
 
 def refused(store: FileStore, code: str, words: str) -> None:
@@ -423,6 +446,12 @@ def raising(number: int):
         raise OSError(number, os.strerror(number))
 
     return fail
+
+
+def raising_for_directories(number: int):
+    real = os.fsync
+    fail = raising(number)
+    return lambda descriptor: (fail if stat.S_ISDIR(os.fstat(descriptor).st_mode) else real)(descriptor)
 
 
 def ticking(start: int):

@@ -38,6 +38,13 @@ def test_its_repr_counts():
     assert repr(store) == "MemoryStore(1 names)"
 
 
+def test_a_change_is_made_by_one_thread_at_a_time():
+    store = MemoryStore(clock=lambda: locked.append(store._mutex.lock.locked()) or 1000.0)
+    locked: list[bool] = []
+    store.acquire("token.a", "one", 30)
+    assert (locked, store._mutex.lock.locked()) == ([True], False)
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system can't fork")
 def test_a_child_forked_while_a_thread_was_inside_goes_on_with_the_records():
     worker = Path(__file__).with_name("worker.py")

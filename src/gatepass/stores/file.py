@@ -39,6 +39,8 @@ from gatepass.stores.cell import Cell
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
+    from filelock import BaseFileLock
+
 __all__ = ["FileStore"]
 
 logger = logging.getLogger("gatepass.store")
@@ -47,7 +49,7 @@ _MAGIC = b"gatepass-record 1 "
 _SAFE_FLAGS = sum(getattr(os, flag, 0) for flag in ("O_NOFOLLOW", "O_CLOEXEC", "O_BINARY"))
 _READ_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _SAFE_FLAGS
 _CREATE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _SAFE_FLAGS
-_TEMPORARY = re.compile(r"[a-z0-9._-]+\.[0-9a-f]{16}\.tmp")
+_TEMPORARY = re.compile(r"(?P<name>[a-z0-9][a-z0-9._-]*)\.[0-9a-f]{16}\.tmp")
 _TEMPORARY_MAX_AGE_S = 3600.0
 _LOCK_POLL_S = 0.01
 
@@ -126,7 +128,9 @@ class FileStore:
         return self._cell(name).lease(name, self._clock())
 
     def __repr__(self) -> str:
-        return f"FileStore({str(self.directory)!r})"
+        with suppress(StoreError):
+            return f"FileStore({str(self.directory)!r})"
+        return "FileStore(no directory)"
 
     def __reduce__(self) -> tuple[type[FileStore], tuple[str]]:
         return type(self), (str(self.directory),)
@@ -211,15 +215,12 @@ class FileStore:
     @contextmanager
     def _locked(self, name: str) -> Generator[Cell]:
         """The cell, with nobody else changing it; blank if it turned out damaged and was set aside."""
-        import filelock
-
-        path = self._path(name, "lock")
-        lock = filelock.FileLock(path, timeout=self._lock_timeout_s, mode=0o600, poll_interval=_LOCK_POLL_S)
+        lock = self._lock(name, timeout_s=self._lock_timeout_s)
         try:
             lock.acquire()
-        except filelock.Timeout:
+        except TimeoutError:
             msg = (
-                f"Another process has held {path} for {self._lock_timeout_s:g} s. "
+                f"Another process has held {lock.lock_file} for {self._lock_timeout_s:g} s. "
                 "See whether one hangs; nothing needs to be removed."
             )
             raise StoreError(msg, code="store_locked", retryable=True) from None
@@ -234,6 +235,12 @@ class FileStore:
             lock.release()
             if problem is not None:
                 self.on_problem(problem)
+
+    def _lock(self, name: str, *, timeout_s: float) -> BaseFileLock:
+        import filelock
+
+        path = self._path(name, "lock")
+        return filelock.FileLock(path, timeout=timeout_s, mode=0o600, poll_interval=_LOCK_POLL_S)
 
     # The directory
 
@@ -263,15 +270,21 @@ class FileStore:
             os.close(descriptor)
 
     def _sweep(self) -> None:
-        """Remove what killed processes left behind, once in the life of a store."""
+        """Remove what killed processes left behind, once in the life of a store.
+
+        A temporary file whose lock is free has no writer, whatever its age; the hour only saves the trying.
+        """
         if self._swept:
             return
         self._swept = True
         oldest = self._clock() - _TEMPORARY_MAX_AGE_S
         for path in self.directory.iterdir():
-            if _TEMPORARY.fullmatch(path.name):
-                with suppress(OSError):
-                    if path.lstat().st_mtime < oldest:
+            left = _TEMPORARY.fullmatch(path.name)
+            if left is None:
+                continue
+            with suppress(OSError):
+                if path.lstat().st_mtime < oldest:
+                    with self._lock(left["name"], timeout_s=0):
                         path.unlink()
 
     @contextmanager
