@@ -13,6 +13,7 @@ from interop.node.install import NODE, installed
 from interop.place import SCOPE, SECRET, SECRET_METHODS, Key, Place, client_with_key, client_with_secret
 from interop.processes import serving
 from joserfc.jwk import ECKey, OKPKey, RSAKey
+from pydantic import AnyHttpUrl
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -40,8 +41,8 @@ def oidc(
     """Behind oidc-provider: lenient, its issuer the root of an origin; or strict (FAPI 2.0), its issuer with a path."""
     strict = request.param == "strict"
     log = tmp_path_factory.mktemp("oidc-provider") / "stderr.txt"
-    with listener() as own:
-        url, elsewhere = mcp_url(own), "http://127.0.0.1/elsewhere"
+    with listener() as own, listener() as other:
+        url, elsewhere = mcp_url(own), mcp_url(other)
         given = {
             "path": "/tenants/acme" if strict else "",
             "strict": strict,
@@ -53,7 +54,9 @@ def oidc(
         with serving(program, given, directory=installed(), log=log) as issuer:
             metadata = httpx2.get(f"{issuer}/.well-known/openid-configuration").raise_for_status().json()
             app = protected_app(issuer, url, JwtVerifier(issuer, metadata["jwks_uri"], url))
-            with served(app, own):
+            spelt = AnyHttpUrl(issuer)  # puts a slash at the end of an issuer without a path
+            app_elsewhere = protected_app(spelt, elsewhere, JwtVerifier(issuer, metadata["jwks_uri"], elsewhere))
+            with served(app, own), served(app_elsewhere, other):
                 yield Place(
                     url=url,
                     elsewhere=elsewhere,
@@ -63,9 +66,9 @@ def oidc(
                 )
 
 
-@pytest.fixture(scope="session", params=["openid", "oauth"])
+@pytest.fixture(scope="session", params=["openid", "oauth", "none"])
 def toolkit(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    """Behind django-oauth-toolkit: with its metadata in the layout of OIDC Discovery only, or of RFC 8414 only."""
+    """Behind django-oauth-toolkit: its metadata where OIDC Discovery has it, where RFC 8414 has it, or nowhere."""
     directory = tmp_path_factory.mktemp("django-oauth-toolkit")
     resource_server = ("the MCP server", "its own secret")
     clients = {client_with_secret(method): SECRET for method in SECRET_METHODS}
@@ -85,6 +88,7 @@ def toolkit(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
                 elsewhere="http://127.0.0.1/elsewhere",
                 issuer=issuer,
                 token_endpoint=f"{issuer}/token/",
+                metadata=request.param != "none",
             )
 
 

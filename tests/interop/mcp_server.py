@@ -16,12 +16,12 @@ from mcp.server.auth.middleware.auth_context import get_access_token
 from mcp.server.auth.provider import AccessToken, TokenVerifier
 from mcp.server.auth.settings import AuthSettings
 from mcp.server.mcpserver import MCPServer
-from pydantic import AnyHttpUrl
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Iterator
 
+    from pydantic import AnyHttpUrl
     from starlette.applications import Starlette
 
 
@@ -76,16 +76,21 @@ class Introspection(TokenVerifier):
         )
 
 
-def protected_app(issuer: str, resource: str, verifier: TokenVerifier) -> Starlette:
-    """An MCP server with one tool, behind tokens that `issuer` issued for `resource`."""
+def protected_app(issuer: str | AnyHttpUrl, resource: str, verifier: TokenVerifier) -> Starlette:
+    """An MCP server with one tool, behind tokens that `issuer` issued for `resource`.
+
+    As a string, the issuer stands in the resource metadata as it is; as a URL, in the spelling that pydantic gives it.
+    """
     server = MCPServer(
         "a server nobody here wrote",
         token_verifier=verifier,
-        auth=AuthSettings(
-            issuer_url=AnyHttpUrl(issuer),
-            resource_server_url=AnyHttpUrl(resource),
-            required_scopes=[SCOPE],
-            validate_token_resource=True,
+        auth=AuthSettings.model_validate(
+            {
+                "issuer_url": issuer,
+                "resource_server_url": resource,
+                "required_scopes": [SCOPE],
+                "validate_token_resource": True,
+            }
         ),
     )
 

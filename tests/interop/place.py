@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 
 Key = RSAKey | ECKey | OKPKey
+Method = Literal["client_secret_basic", "client_secret_post"]
 
 SCOPE = "mcp:read"
 SECRET = "100% a+b/c: =&?~ "  # each of these characters breaks somebody's client_secret_basic (RFC 6749 §2.3.1)
-SECRET_METHODS = ("client_secret_basic", "client_secret_post")
+SECRET_METHODS: tuple[Method, ...] = ("client_secret_basic", "client_secret_post")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,8 +21,10 @@ class Place:
 
     Attributes:
         url: the MCP endpoint, which is the resource as well.
-        elsewhere: another resource that the authorization server issues tokens for.
+        elsewhere: another resource that the authorization server issues tokens for. Behind oidc-provider it is an MCP
+            server as well, which names its issuer as pydantic spells it: with a slash at the end if it has no path.
         strict: whether an assertion's audience must be the issuer, as one string.
+        metadata: whether the authorization server's metadata is where a specification says it should be.
     """
 
     url: str
@@ -28,6 +32,7 @@ class Place:
     issuer: str
     token_endpoint: str
     strict: bool = False
+    metadata: bool = True
 
 
 def client_with_secret(method: str) -> str:

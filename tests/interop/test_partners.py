@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING
+from urllib.parse import quote_plus
 
+import httpx2
 import pytest
 from interop import raw
-from interop.place import SCOPE, Key, Place
+from interop.place import SCOPE, SECRET, Key, Place, client_with_secret
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,6 +63,16 @@ def test_an_assertion_by_a_key_registered_for_another_algorithm_is_refused(
     refused = raw.ask_for_token(oidc, raw.assertion(oidc, keys["RS256"], "PS256", **names))
 
     assert (refused.status_code, refused.json()["error"]) == (401, "invalid_client")
+
+
+def test_basic_credentials_that_are_not_form_encoded_are_refused(oidc: Place) -> None:
+    client_id = client_with_secret("client_secret_basic")
+    form = {"grant_type": "client_credentials", "resource": oidc.url, "scope": SCOPE}
+    by_rfc_6749 = (quote_plus(client_id), quote_plus(SECRET))
+
+    asked = [httpx2.post(oidc.token_endpoint, data=form, auth=pair) for pair in (by_rfc_6749, (client_id, SECRET))]
+
+    assert [answer.status_code for answer in asked] == [200, 400]
 
 
 def test_a_resource_nobody_knows_is_refused(oidc: Place) -> None:
