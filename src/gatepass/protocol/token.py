@@ -110,9 +110,6 @@ class _Refusal(msgspec.Struct, frozen=True, kw_only=True):
     error_description: object = None
     error_uri: object = None
 
-    def __repr__(self) -> str:
-        return "_Refusal(***)"
-
 
 def build_token_request(*, endpoint: str, form: Sequence[tuple[str, str]], headers: Headers = ()) -> HttpRequest:
     """The POST of RFC 6749 §3.2: the form as the body, plus the headers of the client authentication."""
