@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
@@ -15,9 +15,9 @@ from gatepass.testing.client_authentication import AssertionRules, ClientAuthent
 from gatepass.testing.clients import Client, register
 from gatepass.testing.forms import Form, parse_form
 from gatepass.testing.jose import ASYMMETRIC_ALGORITHMS, KeyMaterial
+from gatepass.testing.loopback_server import LoopbackServer
 from gatepass.testing.metadata import MetadataForm, is_well_known, server_metadata_document, server_metadata_paths
 from gatepass.testing.refusal import Refusal
-from gatepass.testing.serve import LoopbackServer
 from gatepass.testing.tokens import IssuedToken, TokenFormat, TokenMint
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class AuthorizationServer(LoopbackServer):
         authorization_endpoint: whether the metadata names one. A server for machines has none.
     """
 
-    main_place = "token"
+    main_place: ClassVar = "token"
 
     def __init__(
         self,
@@ -201,13 +201,11 @@ class AuthorizationServer(LoopbackServer):
             ],
         )
 
-    def place_of(self, path: str) -> str:
+    def names_of(self, path: str) -> tuple[str, ...]:
         if is_well_known(path):
-            return "metadata"
-        return path.removeprefix(self.path).removeprefix("/")
-
-    def _names(self, path: str) -> tuple[str, ...]:
-        return (*super()._names(path), path.removeprefix(self.path))
+            return (path, "metadata")
+        short = path.removeprefix(self.path)
+        return (path, short, short.removeprefix("/"))
 
     async def _metadata(self, request: Request) -> Response:
         return JSONResponse(

@@ -131,7 +131,7 @@ class ClientAuthenticator:
         if fault is not None:
             raise _refused(f"the assertion is refused: {fault}", None)
         if form.get("client_id", client.client_id) != client.client_id:
-            raise Refusal("invalid_request", "client_id is not the subject of the assertion")
+            raise _refused("client_id is not the subject of the assertion", None)
         return client
 
     def _replay_fault(self, claims: Mapping[str, object], client: Client) -> str | None:

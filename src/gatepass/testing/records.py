@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable
+
+    from starlette.types import Scope
 
 __all__ = ["RequestLog", "RequestRecord", "record_of"]
 
@@ -53,17 +55,18 @@ class RequestRecord:
         return next((value for key, value in self.headers if key == name.lower()), None)
 
 
-def record_of(method: str, path: str, headers: Iterable[tuple[str, str]], body: bytes) -> RequestRecord:
-    """The record of a request that has just arrived; `body` is empty unless it is a form."""
-    fields = _form_fields(body)
+def record_of(scope: Scope, form: bytes) -> RequestRecord:
+    """The record of a request that has just arrived; `form` is its body if that is a form, else empty."""
+    fields = _form_fields(form)
+    headers = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in scope["headers"]]
 
     def first(name: str) -> str | None:
         return next((value for key, value in fields if key == name), None)
 
     return RequestRecord(
-        method=method,
-        path=path,
-        headers=tuple((name.lower(), _presentable(name.lower(), value)) for name, value in headers),
+        method=scope["method"],
+        path=scope["path"],
+        headers=tuple((name, _presentable(name, value)) for name, value in headers),
         form=tuple(name for name, _ in fields),
         grant_type=first("grant_type"),
         scope=first("scope"),
@@ -90,30 +93,37 @@ class RequestLog:
     """The records of one server, in the order of arrival. Safe across threads."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
         self._numbers = itertools.count()
         self._records: dict[int, RequestRecord] = {}
 
     def arrived(self, record: RequestRecord) -> int:
         """Keep a record; its number is what `answered` takes."""
-        with self._lock:
+        with self._changed:
             number = next(self._numbers)
             self._records[number] = record
+            self._changed.notify_all()
         return number
 
     def answered(self, number: int, status: int) -> None:
         """Note the status of an answer. A request from before a `clear` stays forgotten."""
-        with self._lock:
+        with self._changed:
             record = self._records.get(number)
             if record is not None:
                 self._records[number] = replace(record, status=status)
+                self._changed.notify_all()
 
     def all(self) -> list[RequestRecord]:
         """The records so far."""
-        with self._lock:
+        with self._changed:
             return list(self._records.values())
+
+    def wait_until(self, condition: Callable[[], bool], timeout_s: float) -> bool:
+        """Wait for a condition on the records; False if it did not come true in time."""
+        with self._changed:
+            return self._changed.wait_for(condition, timeout_s)
 
     def clear(self) -> None:
         """Forget everything."""
-        with self._lock:
+        with self._changed:
             self._records.clear()
