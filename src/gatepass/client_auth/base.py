@@ -6,17 +6,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from gatepass.core.secret import Secret
 from gatepass.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from gatepass.core.http import Headers
-    from gatepass.core.secret import Secret
     from gatepass.core.world import World
     from gatepass.protocol.server import ServerMetadata
 
-__all__ = ["ClientAuthentication", "Credentials", "check_text", "listed", "offered_method"]
+__all__ = ["ClientAuthentication", "Credentials", "as_secret", "check_text", "listed", "offered_method", "sendable"]
 
 _LISTED_MAX = 12
 _NAME_MAX_CHARS = 40
@@ -113,6 +113,19 @@ def check_text(value: object, *, field: str) -> str:
     else:
         return value
     raise ConfigurationError(f"{field} {problem}.", code=f"{field}_invalid")
+
+
+def as_secret(value: object, *, field: str) -> Secret:
+    """`value` as a `Secret`.
+
+    Raises:
+        ConfigurationError: it is neither text nor a `Secret`; names the field (code ``{field}_invalid``).
+    """
+    if isinstance(value, str | Secret):
+        return Secret.of(value)
+    raise ConfigurationError(
+        f"{field} must be a string or a Secret, not {type(value).__name__}.", code=f"{field}_invalid"
+    )
 
 
 def sendable(text: str) -> bool:

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, get_args
 from urllib.parse import quote_plus
 
-from gatepass.client_auth.base import Credentials, check_text, offered_method, sendable
-from gatepass.core.secret import Secret
+from gatepass.client_auth.base import Credentials, as_secret, check_text, offered_method, sendable
 from gatepass.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from gatepass.core.secret import Secret
     from gatepass.core.world import World
     from gatepass.protocol.server import ServerMetadata
 
@@ -48,7 +48,7 @@ class ClientSecret:
         *,
         raw_basic: bool = False,
     ) -> None:
-        secret = Secret.of(secret)  # first, so that no frame of a later error holds it in the clear
+        secret = as_secret(secret, field="secret")  # first, so that no frame of a later error holds it in the clear
         check_text(client_id, field="client_id")
         if method not in get_args(SecretMethod):
             msg = f"method is one of {', '.join(get_args(SecretMethod))}."

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeGuard
 import msgspec
 
 from gatepass.client_auth.assertion import assertion_audience, assertion_credentials
-from gatepass.client_auth.base import check_text, listed, offered_method
+from gatepass.client_auth.base import as_secret, check_text, listed, offered_method
 from gatepass.core.secret import Secret
 from gatepass.core.world import PrivateKey, Signer
 from gatepass.errors import ConfigurationError
@@ -83,9 +83,9 @@ class PrivateKeyJwt:
         claims: Mapping[str, object] | None = None,
         send_client_id: bool = False,
     ) -> None:
-        masked = _masked(key)  # first, so that no frame of a later error holds one in the clear
-        password = None if password is None else Secret.of(password)
-        del key
+        masked = _masked(key)
+        del key  # so that no frame of a later error holds it in the clear
+        password = None if password is None else as_secret(password, field="password")
 
         put = object.__setattr__
         put(self, "client_id", check_text(client_id, field="client_id"))
