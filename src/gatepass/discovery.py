@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 __all__ = ["Discovery", "discover"]
 
 
+_DAY_S = 86_400.0
+
+
 class Discovery(msgspec.Struct, frozen=True, kw_only=True):
     """What discovery found, as it is kept.
 
@@ -84,7 +87,7 @@ def discover(world: World, target: Target, challenge: ResourceChallenge | None) 
     else:
         metadata = found.metadata
         check_covers(metadata, target.endpoint)
-        issuer = choose_server(metadata, target.issuer)
+        issuer = choose_server(metadata, target.issuer, tolerate_slash=target.tolerate_issuer_slash)
         resource, scopes, cache_s = metadata.resource, metadata.scopes_supported, found.cache_s
     if target.issuer is None:
         require_secure_endpoint(issuer, field="authorization_servers", document="the resource metadata")
@@ -107,7 +110,7 @@ def _configured(world: World, target: Target, issuer: str, token_endpoint: str) 
         scopes_supported=None,
         server=ServerMetadata(issuer=issuer, token_endpoint=token_endpoint),
         fetched_at=world.now().wall,
-        cache_s=float("inf"),
+        cache_s=_DAY_S,
     )
 
 

@@ -60,7 +60,6 @@ def test_it_works_under_trio(oidc: Place, keys: Mapping[str, Key]) -> None:
     assert visit(auth_for(oidc, keyed(keys, "ES256")), backend="trio") == warm_welcome("bot-ES256")
 
 
-@pytest.mark.xfail(reason="discover() does not hand tolerate_issuer_slash on to choose_server()")
 @pytest.mark.parametrize("oidc", ["lenient"], indirect=True)
 def test_a_slash_that_a_resource_put_after_its_issuer_is_tolerated_where_that_is_asked_for(oidc: Place) -> None:
     client_id = client_with_secret("client_secret_basic")

@@ -61,6 +61,11 @@ class Shelf:
         self._broken = False
 
     @property
+    def names(self) -> tuple[str, str, str]:
+        """What the records of token, discovery and challenge are called."""
+        return (self._token, self._discovery, self._challenge)
+
+    @property
     def shared(self) -> bool:
         """Whether somebody else may see this store, so that a lease saves work."""
         return self._store.shared

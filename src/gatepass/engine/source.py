@@ -95,26 +95,71 @@ class Source:
         return await self._await(patience_s, bare_ok=True)
 
     def _wait(self, patience_s: float, *, bare_ok: bool) -> Held | None:
-        joined = self._join(ThreadWaiter, patience_s, bare_ok=bare_ok)
+        joined = self.join(ThreadWaiter, patience_s, bare_ok=bare_ok)
         if joined is None or isinstance(joined, Held):
             return joined
         self.pool.help(lambda: joined.done, patience_s)
         try:
             joined.wait(joined.until - self.world.now().mono)
         finally:
-            self._leave(joined)
+            self.leave(joined)
         return self._result(joined, patience_s)
 
     async def _await(self, patience_s: float, *, bare_ok: bool) -> Held | None:
-        joined = self._join(task_waiter, patience_s, bare_ok=bare_ok)
+        joined = self.join(task_waiter, patience_s, bare_ok=bare_ok)
         if joined is None or isinstance(joined, Held):
             return joined
         self.pool.help(lambda: joined.done, patience_s)
         try:
             await joined.wait(joined.until - self.world.now().mono)
         finally:
-            self._leave(joined)
+            self.leave(joined)
         return self._result(joined, patience_s)
+
+    def join(
+        self, make_waiter: Callable[[float, bool], AnyWaiter], patience_s: float, *, bare_ok: bool
+    ) -> Held | AnyWaiter | None:
+        """A token that can be served now, or a place among those who wait for one; None for a bare request.
+
+        Args:
+            make_waiter: makes the waiter, given when its patience ends (monotonic) and `bare_ok`.
+            patience_s: how long the caller would wait, in seconds.
+            bare_ok: see `get_or_bare`.
+
+        Raises:
+            GatepassError: the last failure, when there will be no other attempt within the caller's patience.
+        """
+        now = self.world.now()
+        with self.pool.lock:
+            held = self._held
+            state = decide(held, now)
+            flight = self._live_flight()
+            refused = held is not None and held.generation <= self._rejected
+            if refused and flight is None and not self._may_force(now):
+                refused = False  # forced just now: what we have is the best there is
+            if held is not None and not refused and state is State.FRESH:
+                return held
+            if held is not None and not refused and state is State.STALE:
+                if flight is None and now.mono >= self._not_before_mono:
+                    flight = self._flight = Flight(self)
+                    flight.wanted = True
+                waiter: AnyWaiter | None = None
+            else:
+                if bare_ok and flight is None and self._loaded and not self.can_ask_first:
+                    return None
+                delay_s = self._not_before_mono - now.mono if flight is None else 0.0
+                if delay_s > patience_s and self.failure is not None and self.failure.retryable:
+                    raise self.failure.again()
+                if flight is None:
+                    flight = self._force(now) if refused else Flight(self)
+                    flight.delay_s = delay_s if self.failure is not None and self.failure.retryable else 0.0
+                    self._flight = flight
+                waiter = make_waiter(now.mono + patience_s, bare_ok)
+                flight.wanted = flight.wanted or not bare_ok
+                flight.waiters.add(waiter)
+        if flight is not None:
+            flight.launch()
+        return held if waiter is None else waiter
 
     def challenged(self, challenge: ResourceChallenge | None) -> None:
         """The resource asked for a token: remember what it said."""
@@ -223,41 +268,6 @@ class Source:
 
     # How the state moves. The lock is held.
 
-    def _join(
-        self, make_waiter: Callable[[float, bool], AnyWaiter], patience_s: float, *, bare_ok: bool
-    ) -> Held | AnyWaiter | None:
-        now = self.world.now()
-        with self.pool.lock:
-            held = self._held
-            state = decide(held, now)
-            flight = self._live_flight()
-            refused = held is not None and held.generation <= self._rejected
-            if refused and flight is None and not self._may_force(now):
-                refused = False  # forced just now: what we have is the best there is
-            if held is not None and not refused and state is State.FRESH:
-                return held
-            if held is not None and not refused and state is State.STALE:
-                if flight is None and now.mono >= self._not_before_mono:
-                    flight = self._flight = Flight(self)
-                    flight.wanted = True
-                waiter: AnyWaiter | None = None
-            else:
-                if bare_ok and flight is None and self._loaded and not self.can_ask_first:
-                    return None
-                delay_s = self._not_before_mono - now.mono if flight is None else 0.0
-                if delay_s > patience_s and self.failure is not None and self.failure.retryable:
-                    raise self.failure.again()
-                if flight is None:
-                    flight = self._force(now) if refused else Flight(self)
-                    flight.delay_s = delay_s if self.failure is not None and self.failure.retryable else 0.0
-                    self._flight = flight
-                waiter = make_waiter(now.mono + patience_s, bare_ok)
-                flight.wanted = flight.wanted or not bare_ok
-                flight.waiters.add(waiter)
-        if flight is not None:
-            flight.launch()
-        return held if waiter is None else waiter
-
     def _live_flight(self) -> Flight | None:
         """The flight under way; one that a fork left behind in the parent is none."""
         if self._flight is not None and self._flight.epoch != self.pool.epoch:
@@ -281,7 +291,7 @@ class Source:
             self._held = held
             self.ready = held if held.generation > self._rejected else None
 
-    def _leave(self, waiter: Waiter) -> None:
+    def leave(self, waiter: Waiter) -> None:
         with self.pool.lock:
             flight = self._flight
             if flight is not None:

@@ -74,7 +74,7 @@ def authorization_error(error: MCPError) -> GatepassError | None:
     """The reason of a call that authorization stopped, as the error it was; None for any other error."""
     if error.error.code != AUTHORIZATION_FAILED or not isinstance(error.error.data, dict):
         return None
-    data = cast("dict[str, Any]", error.error.data)
+    data = cast("dict[str, Any]", error.error.data)  # pyright: ignore[reportUnknownMemberType]  # the SDK says Any
     kind = _ERRORS.get(str(data.get("kind")), GatepassError)
     return kind(error.error.message).with_(**{field: data.get(field) for field in _FIELDS})
 

@@ -1,0 +1,241 @@
+"""From a resource to its token endpoint, in a world where every request is written down beforehand."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from gatepass.core.http import HttpResponse
+from gatepass.core.target import Target
+from gatepass.discovery import Discovery, discover
+from gatepass.errors import ConfigurationError, RemoteError, UnreachableError
+from gatepass.protocol.challenge import ResourceChallenge
+from scripted import ScriptedWorld
+
+RS = "https://mcp.example.com"
+AS = "https://as.example.com"
+ENDPOINT = f"{RS}/mcp"
+PATH_FORM = f"GET {RS}/.well-known/oauth-protected-resource/mcp"
+ROOT_FORM = f"GET {RS}/.well-known/oauth-protected-resource"
+OAUTH_FORM = f"GET {AS}/.well-known/oauth-authorization-server"
+OIDC_FORM = f"GET {AS}/.well-known/openid-configuration"
+
+
+def answer(document: dict[str, Any] | None = None, *, status: int = 200, headers: tuple[tuple[str, str], ...] = ()) -> HttpResponse:
+    kind = (("Content-Type", "application/json"),)
+    return HttpResponse(status=status, headers=kind + headers, body=json.dumps(document or {}).encode())
+
+
+MISSING = answer(status=404)
+PAGE = HttpResponse(status=200, headers=(("Content-Type", "text/html"),), body=b"<html>Sign in</html>")
+
+
+def resource(**members: Any) -> HttpResponse:
+    return answer({"resource": ENDPOINT, "authorization_servers": [AS]} | members)
+
+
+def server(issuer: str = AS, **members: Any) -> HttpResponse:
+    return answer({"issuer": issuer, "token_endpoint": f"{AS}/token"} | members)
+
+
+def target(**fields: Any) -> Target:
+    return Target(endpoint=ENDPOINT, **({"issuer": AS} | fields))
+
+
+def challenge(url: str | None) -> ResourceChallenge:
+    return ResourceChallenge(
+        scheme="bearer", resource_metadata=url, scope=None, error=None, error_description=None
+    )
+
+
+def find(script: list[Any], where: Target | None = None, asked: ResourceChallenge | None = None) -> tuple[Discovery, ScriptedWorld]:
+    with ScriptedWorld(script) as world:
+        return discover(world, where or target(), asked), world
+
+
+WAYS = [
+    ("the path form", [(PATH_FORM, resource()), (OAUTH_FORM, server())]),
+    ("the root form", [(PATH_FORM, MISSING), (ROOT_FORM, resource()), (OAUTH_FORM, server())]),
+    ("a login page on the first", [(PATH_FORM, PAGE), (ROOT_FORM, resource()), (OAUTH_FORM, server())]),
+    ("a guarded first", [(PATH_FORM, answer(status=401)), (ROOT_FORM, resource()), (OAUTH_FORM, server())]),
+    ("OpenID Connect's form", [(PATH_FORM, resource()), (OAUTH_FORM, MISSING), (OIDC_FORM, server())]),
+]
+
+
+@pytest.mark.parametrize("script", [row[1] for row in WAYS], ids=[row[0] for row in WAYS])
+def test_the_documents_are_found_wherever_they_may_stand(script: list[Any]) -> None:
+    found, _ = find(script)
+    assert (found.resource, found.server.token_endpoint) == (ENDPOINT, f"{AS}/token")
+
+
+def test_a_challenge_says_where_to_look_first() -> None:
+    named = f"{RS}/meta"
+    found, _ = find([(f"GET {named}", resource()), (OAUTH_FORM, server())], asked=challenge(named))
+    assert found.resource == ENDPOINT
+
+
+def test_where_a_challenge_points_in_vain_the_well_known_places_are_tried() -> None:
+    named = f"{RS}/meta"
+    found, _ = find(
+        [(f"GET {named}", MISSING), (PATH_FORM, resource()), (OAUTH_FORM, server())], asked=challenge(named)
+    )
+    assert found.resource == ENDPOINT
+
+
+def test_where_no_place_answers_the_resource_is_asked_for_its_challenge() -> None:
+    refusal = answer(status=401, headers=(("WWW-Authenticate", f'Bearer resource_metadata="{RS}/meta"'),))
+    found, _ = find(
+        [
+            (PATH_FORM, MISSING),
+            (ROOT_FORM, MISSING),
+            (f"GET {ENDPOINT}", refusal),
+            (f"GET {RS}/meta", resource()),
+            (OAUTH_FORM, server()),
+        ]
+    )
+    assert found.resource == ENDPOINT
+
+
+def test_a_resource_without_metadata_is_its_endpoint_when_the_issuer_is_pinned() -> None:
+    found, _ = find(
+        [(PATH_FORM, MISSING), (ROOT_FORM, MISSING), (f"GET {ENDPOINT}", answer(status=401)), (OAUTH_FORM, server())]
+    )
+    assert (found.resource, found.scopes_supported) == (ENDPOINT, None)
+
+
+def test_a_resource_without_metadata_and_without_a_pinned_issuer_is_an_error_that_says_what_to_give() -> None:
+    script = [(PATH_FORM, MISSING), (ROOT_FORM, MISSING), (f"GET {ENDPOINT}", answer(status=401))]
+    with pytest.raises(ConfigurationError, match="issuer=") as failure:
+        find(script, target(issuer=None))
+    assert failure.value.code == "issuer_unknown"
+
+
+def test_the_resource_indicator_is_the_metadata_s_own_word() -> None:
+    found, _ = find([(PATH_FORM, resource(resource=f"{RS}/")), (OAUTH_FORM, server())])
+    assert found.resource == f"{RS}/"
+
+
+def test_with_issuer_and_token_endpoint_configured_nothing_is_asked() -> None:
+    found, _ = find([], target(token_endpoint=f"{AS}/t"))
+    assert found.server.token_endpoint == f"{AS}/t"
+
+
+def test_a_configured_token_endpoint_replaces_the_discovered_one() -> None:
+    found, _ = find(
+        [(PATH_FORM, resource()), (OAUTH_FORM, server())], target(issuer=None, token_endpoint="https://other.example/t")
+    )
+    assert found.server.token_endpoint == "https://other.example/t"
+
+
+def test_an_issuer_that_is_not_pinned_is_warned_of_once() -> None:
+    _, world = find([(PATH_FORM, resource()), (OAUTH_FORM, server())], target(issuer=None))
+    (notice,) = world.notices
+    assert (notice.code, notice.level, notice.once) == ("issuer_not_pinned", "warning", True)
+    assert AS in notice.text
+
+
+def test_a_pinned_issuer_is_not_warned_of() -> None:
+    _, world = find([(PATH_FORM, resource()), (OAUTH_FORM, server())])
+    assert world.notices == []
+
+
+def test_the_shorter_cache_life_of_the_two_documents_counts() -> None:
+    found, world = find(
+        [
+            (PATH_FORM, answer({"resource": ENDPOINT, "authorization_servers": [AS]}, headers=(("Cache-Control", "max-age=600"),))),
+            (OAUTH_FORM, answer({"issuer": AS, "token_endpoint": f"{AS}/token"}, headers=(("Cache-Control", "max-age=7200"),))),
+        ]
+    )
+    assert found.cache_s == 600
+    assert found.fresh(world.wall + 599)
+
+
+REFUSALS = [
+    (
+        "metadata on a strange origin is not fetched",
+        target(), challenge("https://evil.example/meta"), [],
+        RemoteError, "resource_metadata_origin",
+    ),
+    (
+        "metadata of another resource",
+        target(), None, [(PATH_FORM, resource(resource=f"{RS}/other"))],
+        RemoteError, "resource_mismatch",
+    ),
+    (
+        "a pinned issuer that the resource does not list",
+        target(issuer="https://mine.example"), None, [(PATH_FORM, resource())],
+        RemoteError, "issuer_not_listed",
+    ),
+    (
+        "an unpinned issuer without https",
+        target(issuer=None), None, [(PATH_FORM, resource(authorization_servers=["http://as.example.com"]))],
+        RemoteError, "insecure_endpoint",
+    ),
+    (
+        "metadata of another issuer",
+        target(), None, [(PATH_FORM, resource()), (OAUTH_FORM, server("https://other.example"))],
+        RemoteError, "issuer_mismatch",
+    ),
+    (
+        "a token endpoint without https",
+        target(), None, [(PATH_FORM, resource()), (OAUTH_FORM, server(token_endpoint="http://as.example.com/token"))],
+        RemoteError, "insecure_endpoint",
+    ),
+    (
+        "an unpinned issuer's token endpoint elsewhere",
+        target(issuer=None), None, [(PATH_FORM, resource()), (OAUTH_FORM, server(token_endpoint="https://x.example/t"))],
+        RemoteError, "endpoint_origin",
+    ),
+    (
+        "no token endpoint",
+        target(), None, [(PATH_FORM, resource()), (OAUTH_FORM, answer({"issuer": AS}))],
+        RemoteError, "token_endpoint_missing",
+    ),
+    (
+        "no server metadata",
+        target(), None, [(PATH_FORM, resource()), (OAUTH_FORM, MISSING), (OIDC_FORM, MISSING)],
+        RemoteError, "server_metadata_missing",
+    ),
+    (
+        "a token endpoint of the user's without https",
+        target(token_endpoint="http://as.example.com/token"), None, [],
+        ConfigurationError, "insecure_url",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("where", "asked", "script", "kind", "code"), [row[1:] for row in REFUSALS], ids=[row[0] for row in REFUSALS]
+)
+def test_a_way_that_does_not_fit_is_refused(
+    where: Target, asked: ResourceChallenge | None, script: list[Any], kind: type[Exception], code: str
+) -> None:
+    with pytest.raises(kind) as failure:
+        find(script, where, asked)
+    assert failure.value.code == code  # type: ignore[attr-defined]
+
+
+def test_a_metadata_origin_can_be_allowed_by_name() -> None:
+    allowed = target(allow_metadata_origins=("https://meta.example",))
+    found, _ = find(
+        [("GET https://meta.example/m", resource()), (OAUTH_FORM, server())], allowed, challenge("https://meta.example/m")
+    )
+    assert found.resource == ENDPOINT
+
+
+def test_a_pinned_issuer_may_have_its_endpoints_on_other_origins() -> None:
+    found, _ = find([(PATH_FORM, resource()), (OAUTH_FORM, server(token_endpoint="https://x.example/t"))])
+    assert found.server.token_endpoint == "https://x.example/t"
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_a_server_in_trouble_stops_discovery_with_an_error_worth_a_retry(status: int) -> None:
+    with pytest.raises(RemoteError) as failure:
+        find([(PATH_FORM, answer(status=status))])
+    assert failure.value.retryable
+
+
+def test_a_network_failure_passes_through() -> None:
+    with pytest.raises(UnreachableError):
+        find([(PATH_FORM, UnreachableError("No answer.", retryable=True))])
