@@ -194,9 +194,10 @@ class TestResources:
     def test_an_unknown_one_is_refused(self, ask, unknown):
         refused(ask(resource=unknown), "invalid_target")
 
-    @pytest.mark.parametrize("malformed", ["mcp.example.com", "/mcp", "https://mcp.example.com/mcp#a", "https://x#"])
+    @pytest.mark.parametrize("malformed", ["mcp.example.com", "/mcp", "https://x/#a", "https://x#", "x: y", "urn:"])
     def test_a_malformed_one_is_refused_even_where_any_is_known(self, auth_server, ask, malformed):
         auth_server.resources = None
+        auth_server.add_resource("urn:one-more")
         assert ask(resource="https://any.example").status_code == 200
         refused(ask(resource=malformed), "invalid_target")
 
@@ -285,6 +286,18 @@ class TestTokens:
         @pytest.mark.parametrize("garbage", ["", "abc", "a.b.c"])
         def test_garbage_is_no_good(self, auth_server, resource, garbage):
             assert auth_server.verify(garbage, audience=resource) is None
+
+    @pytest.mark.parametrize("wrong", ["typ", "iss"])
+    def test_what_we_signed_for_something_else_is_no_good(self, http, auth_server, resource, wrong):
+        header, claims = claims_of(http, auth_server, auth_server.issue_token("ci-bot", audience=resource))
+        mint = auth_server._mint
+        misfit = jwt.encode(
+            {**header, "typ": "JWT"} if wrong == "typ" else header,
+            {**claims, "iss": "https://other.example"} if wrong == "iss" else claims,
+            mint._key,
+            algorithms=["ES256"],
+        )
+        assert auth_server.verify(misfit, audience=resource) is None
 
     def test_a_signature_of_somebody_else_is_no_good(self, http, auth_server, resource):
         header, claims = claims_of(http, auth_server, auth_server.issue_token("ci-bot", audience=resource))

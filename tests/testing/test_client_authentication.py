@@ -8,6 +8,7 @@ import time
 from urllib.parse import quote_plus
 
 import pytest
+from joserfc import jws
 from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 
 from gatepass.testing import AuthorizationServer
@@ -246,6 +247,8 @@ class TestAssertions:
             ({"aud": "https://other.example"}, "aud"),
             ({"exp": None}, "exp"),
             ({"exp": "soon"}, "exp"),
+            ({"exp": True}, "exp"),
+            ({"exp": float("nan")}, "JSON"),
             ({"exp": int(time.time()) - 1}, "expired"),
             ({"exp": int(time.time()) + 3600}, "ahead"),
             ({"iat": int(time.time()) + 600}, "iat"),
@@ -264,6 +267,10 @@ class TestAssertions:
     @pytest.mark.parametrize("garbage", [" ", "abc", "a.b.c", "e30.e30.", "ä.ö.ü"])
     def test_what_is_not_a_jwt_is_refused(self, registered, present, garbage):
         refused(present(garbage))
+
+    @pytest.mark.parametrize("payload", [b"[]", b"{", b"7"])
+    def test_claims_that_are_no_object_are_refused(self, registered, present, key, payload):
+        refused(present(jws.serialize_compact({"alg": "ES256"}, payload, key, algorithms=["ES256"])))
 
     def test_the_same_jti_is_refused_the_second_time(self, registered, present, assertion):
         jwt = assertion()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import threading
 from typing import TYPE_CHECKING, ClassVar, Literal
-from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse, Response
@@ -30,6 +29,7 @@ __all__ = ["AuthorizationServer"]
 
 METHODS = ("client_secret_basic", "client_secret_post", "private_key_jwt")
 SCOPE = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+(?: [\x21\x23-\x5B\x5D-\x7E]+)*")
+ABSOLUTE_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^#\s]+")
 NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 
 
@@ -37,12 +37,14 @@ class AuthorizationServer(LoopbackServer):
     """An authorization server (RFC 6749, 8414, 8707, 9068; RFC 7523 for clients with keys).
 
     Register clients with `add_client`, then let them come: `with AuthorizationServer() as server: ...`. Every argument
-    of the constructor is an attribute too, and may be changed while the server runs, except `path` and `metadata`.
+    of the constructor is an attribute too, and may be changed while the server runs, except `path` and `metadata`. For
+    counting and for trouble, its places are called ``"token"``, ``"metadata"`` and ``"jwks"``.
 
     Args:
         path: the path of the issuer, such as ``"/tenant1"``; ``"/"`` gives an issuer that ends with a slash.
         metadata: the form, and with it the place, of the metadata. ``"both"`` is ``"oauth"`` and ``"oidc"``.
-        methods: the ways of client authentication offered; None: not said.
+        methods: what the metadata lists as the ways of client authentication; None: not said. What a client may use is
+            a matter of its registration.
         algorithms: what an assertion may be signed with.
         audience: ``"issuer"`` takes an assertion only for the issuer, as one string; ``"lenient"`` takes a list, and
             the token endpoint, as well.
@@ -280,8 +282,7 @@ class AuthorizationServer(LoopbackServer):
         if self.resource == "required" and not resources:
             raise Refusal("invalid_target", "resource is missing")
         for resource in resources:
-            url = urlsplit(resource)
-            if not url.scheme or "#" in resource:
+            if not ABSOLUTE_URI.fullmatch(resource):
                 raise Refusal("invalid_target", "resource is not an absolute URI without a fragment")
             known = self.resources is None or resource in self.resources
             if not known or (client.resources is not None and resource not in client.resources):

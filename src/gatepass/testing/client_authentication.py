@@ -123,6 +123,8 @@ class ClientAuthenticator:
             claims = verified_claims(assertion, client.keys, rules.algorithms)
         except InvalidJwtError as error:
             raise _refused(f"the assertion is refused: {error}", None) from None
+        if form.get("client_id", client.client_id) != client.client_id:
+            raise _refused("client_id is not the subject of the assertion", None)
         fault = (
             _typ_fault(read_header(assertion))
             or _claims_fault(claims, client, rules, self.now())
@@ -130,8 +132,6 @@ class ClientAuthenticator:
         )
         if fault is not None:
             raise _refused(f"the assertion is refused: {fault}", None)
-        if form.get("client_id", client.client_id) != client.client_id:
-            raise _refused("client_id is not the subject of the assertion", None)
         return client
 
     def _replay_fault(self, claims: Mapping[str, object], client: Client) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from joserfc import jws
 from joserfc.errors import JoseError
@@ -123,9 +123,13 @@ def _extract(token: str) -> jws.CompactSignature:
     raise InvalidJwtError(msg)
 
 
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(constant)  # NaN is not JSON, and neither before nor after anything
+
+
 def _claims(payload: bytes) -> dict[str, object]:
     try:
-        claims: object = json.loads(payload)
+        claims: object = json.loads(payload, parse_constant=_refuse)
     except ValueError:
         claims = None
     if not isinstance(claims, dict):

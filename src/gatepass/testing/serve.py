@@ -109,9 +109,10 @@ class _Run:
         try:
             with sock:
                 asyncio.run(self._server.serve([sock]))
-        except BaseException as failure:  # noqa: BLE001 - uvicorn leaves by SystemExit; the starter is told
-            if not self._started.done():
-                self._started.set_exception(RuntimeError(f"The server did not start: {type(failure).__name__}."))
+        except BaseException:  # uvicorn leaves by SystemExit
+            if self._started.done():
+                raise
+            self._started.set_exception(RuntimeError("The server did not start; the log of uvicorn.error says why."))
 
     def await_started(self) -> None:
         self._started.result(START_TIMEOUT_S)
