@@ -1,26 +1,29 @@
-"""gatepass gets a program past the gate of a protected MCP server when no person is there to click "allow"."""
+"""gatepass gets a program past the gate of a protected MCP server when no person is there to click "allow".
+
+The public names, each imported from its room when it is first used: what a program does not need costs it nothing.
+"""
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
-from gatepass.client_auth.client_assertion import ClientAssertion
-from gatepass.client_auth.client_secret import ClientSecret
-from gatepass.client_auth.private_key_jwt import PrivateKeyJwt
-from gatepass.client_auth.public_client import PublicClient
-from gatepass.core.secret import Secret
-from gatepass.core.world import Signer
-from gatepass.engine.token_http import TokenHttp
-from gatepass.errors import ConfigurationError, GatepassError, RemoteError, StoreError, UnreachableError
-from gatepass.integrations.auth import Auth
-from gatepass.integrations.client import AuthorizedAsyncClient, AuthorizedClient
-from gatepass.profiles.client_credentials import ClientCredentials
-from gatepass.stores.base import Store
-from gatepass.stores.file import FileStore
-from gatepass.stores.memory import MemoryStore
-
 if TYPE_CHECKING:
+    from gatepass.client_auth.client_assertion import ClientAssertion
+    from gatepass.client_auth.client_secret import ClientSecret
+    from gatepass.client_auth.private_key_jwt import PrivateKeyJwt
+    from gatepass.client_auth.public_client import PublicClient
+    from gatepass.core.secret import Secret
+    from gatepass.core.world import Signer
+    from gatepass.engine.token_http import TokenHttp
+    from gatepass.errors import ConfigurationError, GatepassError, RemoteError, StoreError, UnreachableError
+    from gatepass.integrations.auth import Auth
+    from gatepass.integrations.client import AuthorizedAsyncClient, AuthorizedClient
     from gatepass.integrations.mcp import authorization_error, connect
+    from gatepass.profiles.client_credentials import ClientCredentials
+    from gatepass.stores.base import Store
+    from gatepass.stores.file import FileStore
+    from gatepass.stores.memory import MemoryStore
 
 __all__ = [
     "Auth",
@@ -46,17 +49,46 @@ __all__ = [
     "connect",
 ]
 
-_FROM_THE_MCP_EXTRA = frozenset({"authorization_error", "connect"})
+_ROOMS = {
+    "Auth": "integrations.auth",
+    "AuthorizedAsyncClient": "integrations.client",
+    "AuthorizedClient": "integrations.client",
+    "ClientAssertion": "client_auth.client_assertion",
+    "ClientCredentials": "profiles.client_credentials",
+    "ClientSecret": "client_auth.client_secret",
+    "ConfigurationError": "errors",
+    "FileStore": "stores.file",
+    "GatepassError": "errors",
+    "MemoryStore": "stores.memory",
+    "PrivateKeyJwt": "client_auth.private_key_jwt",
+    "PublicClient": "client_auth.public_client",
+    "RemoteError": "errors",
+    "Secret": "core.secret",
+    "Signer": "core.world",
+    "Store": "stores.base",
+    "StoreError": "errors",
+    "TokenHttp": "engine.token_http",
+    "UnreachableError": "errors",
+    "authorization_error": "integrations.mcp",
+    "connect": "integrations.mcp",
+}
 
 
 def __getattr__(name: str) -> object:
-    """What needs the MCP SDK is imported when it is used."""
-    if name not in _FROM_THE_MCP_EXTRA:
+    room = _ROOMS.get(name)
+    if room is None:
         msg = f"module 'gatepass' has no attribute {name!r}"
         raise AttributeError(msg)
     try:
-        from gatepass.integrations import mcp
+        value: object = getattr(import_module(f"gatepass.{room}"), name)
     except ModuleNotFoundError as missing:
+        if missing.name is None or missing.name.partition(".")[0] != "mcp":
+            raise
         msg = f"gatepass.{name} needs the MCP SDK: pip install 'gatepass[mcp]'"
         raise ImportError(msg) from missing
-    return getattr(mcp, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import ssl
-import threading
 import time
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from importlib.metadata import version
@@ -18,6 +17,7 @@ import httpx2
 
 from gatepass.core.http import HttpRequest, HttpResponse
 from gatepass.errors import ConfigurationError, GatepassError, RemoteError, UnreachableError
+from gatepass.mutex import Mutex
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -72,7 +72,7 @@ class TokenHttp:
         self._timeout_s = timeout_s
         self._max_body_bytes = max_body_bytes
         self._transport = transport
-        self._lock = threading.Lock()
+        self._mutex = Mutex()
         self._client: httpx2.Client | None = None
         self._pid = 0
 
@@ -117,7 +117,7 @@ class TokenHttp:
 
     def _ready_client(self) -> httpx2.Client:
         """The client, made on first use; a forked child makes its own and leaves the parent's connections alone."""
-        with self._lock:
+        with self._mutex.lock:
             if self._client is None or self._pid != os.getpid():
                 self._client, self._pid = self._make_client(), os.getpid()
             return self._client

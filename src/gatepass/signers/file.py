@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -15,6 +14,7 @@ from gatepass.core.secret import FileReference
 from gatepass.core.world import PrivateKey, Signer
 from gatepass.errors import ConfigurationError, GatepassError
 from gatepass.keys import parse_private_key
+from gatepass.mutex import Mutex
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +40,7 @@ class KeyRing:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()  # held for a look into the dictionaries, never while a key is read or parsed
+        self._mutex = Mutex()  # held for a look into the dictionaries, never while a key is read or parsed
         self._hash_key = secrets.token_bytes(32)
         self._by_text: dict[bytes, Signer] = {}
         self._by_file: dict[PrivateKey, tuple[FileState, Signer]] = {}
@@ -61,18 +61,18 @@ class KeyRing:
             return self._parsed(key, reveal)
 
         state = _file_state(key.text.reference)  # before reading: a change while we read shows at the next use
-        with self._lock:
+        with self._mutex.lock:
             known = self._by_file.get(key)
         if known is not None and known[0] == state:
             return known[1]
         signer = self._parsed(key, reveal)
-        with self._lock:
+        with self._mutex.lock:
             _keep(self._by_file, key, (state, signer))
         return signer
 
     def refresh(self) -> None:
         """Read every file again at its next use, whatever its state says."""
-        with self._lock:
+        with self._mutex.lock:
             self._by_file.clear()
 
     def _parsed(self, key: PrivateKey, reveal: Callable[[Secret], str]) -> Signer:
@@ -86,12 +86,12 @@ class KeyRing:
         text = reveal(key.text)
         password = None if key.password is None else reveal(key.password)
         name = self._name(text, password)
-        with self._lock:
+        with self._mutex.lock:
             known = self._by_text.get(name)
         if known is not None:
             return known
         signer = parse_private_key(text, password, origin=str(key.text.reference or "key"))
-        with self._lock:
+        with self._mutex.lock:
             return _keep(self._by_text, name, signer)
 
     def _name(self, text: str, password: str | None) -> bytes:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import threading
 import time
-import weakref
 from typing import TYPE_CHECKING, NoReturn
 
+from gatepass.mutex import Mutex
 from gatepass.stores.base import Entry, Lease, check_name, check_ttl
 from gatepass.stores.cell import Cell
 
@@ -31,7 +29,7 @@ class MemoryStore:
     def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
         self._cells: dict[str, Cell] = {}
-        self._mutex = _Mutex()
+        self._mutex = Mutex()
 
     def read(self, name: str) -> Entry | None:
         """The record, or None if there is none. Takes no lock."""
@@ -78,28 +76,3 @@ class MemoryStore:
     def __reduce__(self) -> NoReturn:
         msg = "A MemoryStore can't be pickled: it holds tokens, and no other process sees it. Use a FileStore to share."
         raise TypeError(msg)
-
-
-class _Mutex:
-    """A lock that a forked child finds open, whichever thread held it at that moment.
-
-    A cell is replaced in one assignment, so what the child then sees is whole.
-    """
-
-    __slots__ = ("__weakref__", "lock")
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        _mutexes.add(self)
-
-
-_mutexes: weakref.WeakSet[_Mutex] = weakref.WeakSet()
-
-
-def _open_mutexes() -> None:
-    for mutex in list(_mutexes):
-        mutex.lock = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_open_mutexes)

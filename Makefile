@@ -1,0 +1,45 @@
+# Every target makes what it needs: .venv from pyproject.toml, .node from tests/interop/node. Nothing outside this folder.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.ready
+
+.PHONY: demo test check lint format bench conformance docs clean
+
+demo: $(STAMP)  ## the main job on an embedded default
+	$(BIN)/gatepass demo
+
+test: lint  ## everything: lint, types, unit, integration, conformance, interoperability
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage combine -q
+	$(BIN)/coverage report
+
+check: lint  ## the quick part, under a minute
+	$(BIN)/pytest -q --ignore=tests/interop --ignore=tests/conformance --ignore=tests/integration --ignore=tests/cli
+
+lint: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+	$(BIN)/pyright
+
+format: $(STAMP)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(STAMP)  ## against the same client with a fixed header, and against the official SDK
+	$(BIN)/python -m benchmarks
+
+conformance: $(STAMP)  ## the score in every authorization scenario of the official suite
+	$(BIN)/python tests/conformance/score.py
+
+clean:
+	rm -rf $(VENV) .node .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+
+$(STAMP): pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install -q --editable '.[cli,httpx,mcp,testing]' --group dev
+	touch $@
