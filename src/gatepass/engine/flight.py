@@ -77,6 +77,10 @@ class Flight:
             error = failure.again()
         except Exception as bug:  # noqa: BLE001 - told to every waiter as an error of ours
             error = _internal(bug)
+        except BaseException as leaving:  # Ctrl-C in a thread that mints for want of workers: leave nobody behind
+            self._give_back()
+            self._land(_internal(leaving))
+            raise
         else:
             return
         self._give_back()
@@ -246,7 +250,7 @@ class Flight:
         return int.from_bytes(self._source.world.random_bytes(4), "big") / 0xFFFF_FFFF
 
 
-def _internal(bug: Exception) -> GatepassError:
+def _internal(bug: BaseException) -> GatepassError:
     """Anything that is not a `GatepassError` is a bug of ours. Its text could hold anything, its place can't."""
     place, trace = "", bug.__traceback__
     while trace is not None:

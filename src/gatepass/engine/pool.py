@@ -62,28 +62,27 @@ class Pool:
         self._busy: Counter[str] = Counter()
         self._threads = 0
         self._idle = 0
+        self._short_handed = False
 
     def run(self, host: str, job: Callable[[], None]) -> None:
         """Run a job on a worker, as soon as one may serve that host."""
         with self.lock:
             self._ready.append((host, job))
-            self._changed.notify()
+            self._changed.notify_all()
         self._hire()
 
     def run_later(self, delay_s: float, host: str, job: Callable[[], None]) -> None:
         """Run a job after a while."""
         with self.lock:
             heapq.heappush(self._timers, _Timer(time.monotonic() + delay_s, next(self._order), host, job))
-            self._changed.notify()
+            self._changed.notify_all()
         self._hire()
 
     def help(self, done: Callable[[], bool], timeout_s: float) -> None:
         """Where no thread can be started, work in the calling one until `done()`; else return at once."""
         limit = time.monotonic() + timeout_s
-        while not done() and time.monotonic() < limit:
+        while self._short_handed and not done() and time.monotonic() < limit:
             with self.lock:
-                if self._threads:
-                    return
                 work = self._take()
                 if work is None:
                     self._changed.wait(self._patience(limit))
@@ -101,6 +100,9 @@ class Pool:
         except RuntimeError:  # no thread can be had: whoever waits will `help`
             with self.lock:
                 self._threads -= 1
+                self._short_handed = self._threads == 0
+        else:
+            self._short_handed = False
 
     def _work(self) -> None:
         epoch = self.epoch
@@ -115,19 +117,22 @@ class Pool:
                         self._threads -= 1
                         return
                     continue
-            self._serve(*work)
+            try:
+                self._serve(*work)
+            except BaseException as leaving:  # noqa: BLE001 - a callable of the user's wanted to exit; the worker stays
+                _report(leaving)
 
     def _serve(self, host: str, job: Callable[[], None]) -> None:
         try:
             job()
-        except Exception as bug:  # noqa: BLE001 - a job reports its own failures; anything else is a bug, told without its locals
-            _log.error("gatepass: a job failed unexpectedly (%s)", type(bug).__name__)
+        except Exception as bug:  # noqa: BLE001 - a job reports its own failures: this one is ours
+            _report(bug)
         finally:
             with self.lock:
                 self._busy[host] -= 1
                 if not self._busy[host]:
                     del self._busy[host]
-                self._changed.notify()
+                self._changed.notify_all()
 
     def _take(self) -> tuple[str, Callable[[], None]] | None:
         """The next job whose host has a worker to spare. The lock is held."""
@@ -151,6 +156,11 @@ class Pool:
     def __reduce__(self) -> str:
         msg = "A pool of threads can't be pickled."
         raise TypeError(msg)
+
+
+def _report(bug: BaseException) -> None:
+    """Its kind alone: its text and its traceback may hold a secret."""
+    _log.error("A job of gatepass failed unexpectedly (%s). Please report this.", type(bug).__name__)
 
 
 _pools: weakref.WeakSet[Pool] = weakref.WeakSet()

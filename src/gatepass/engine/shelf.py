@@ -6,6 +6,7 @@ A store that fails costs sharing, not service: the failure is reported, once unt
 from __future__ import annotations
 
 import hashlib
+import os
 from typing import TYPE_CHECKING, TypeVar
 
 from gatepass.core.world import Notice
@@ -38,13 +39,11 @@ class Shelf:
         target: the resource: metadata and challenge are shared by all who ask for the same.
         identity: who asks, as a part of the token's name.
         world: hears of trouble.
-        owner: who takes the lease: unique to this process and identity.
     """
 
-    def __init__(self, store: Store, target: Target, identity: tuple[str, ...], world: World, owner: str) -> None:
+    def __init__(self, store: Store, target: Target, identity: tuple[str, ...], world: World) -> None:
         self._store = store
         self._world = world
-        self._owner = owner
         where = (
             target.endpoint,
             target.issuer,
@@ -105,7 +104,8 @@ class Shelf:
         Raises:
             StoreError: the store can't say; go on without.
         """
-        return self._try(lambda: self._store.acquire(self._token, self._owner, _LEASE_S))
+        owner = f"{os.getpid()}.{self._world.random_bytes(8).hex()}"
+        return self._try(lambda: self._store.acquire(self._token, owner, _LEASE_S))
 
     def give_back(self, lease: Lease) -> None:
         """Let the next one renew."""

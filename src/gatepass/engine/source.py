@@ -9,8 +9,6 @@ The state is guarded by the pool's lock, which is held for moments and never whi
 
 from __future__ import annotations
 
-import os
-import uuid
 from typing import TYPE_CHECKING, TypeVar
 
 from gatepass.engine.flight import Flight
@@ -54,7 +52,7 @@ class Source:
         self.world = world
         self.pool = pool
         self.policy = policy
-        self.shelf = Shelf(store, target, profile.identity, world, owner=f"{os.getpid()}.{uuid.uuid4().hex}")
+        self.shelf = Shelf(store, target, profile.identity, world)
         self.ready: Held | None = None
         self.challenge: ResourceChallenge | None = None
         self.discovery: Discovery | None = None

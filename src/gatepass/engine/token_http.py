@@ -5,9 +5,12 @@ It is ours alone. A user's HTTP client has redirects, hooks, history, cookies an
 
 from __future__ import annotations
 
+import logging
 import os
 import ssl
+import threading
 import time
+from contextlib import closing
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from importlib.metadata import version
 from typing import TYPE_CHECKING
@@ -23,6 +26,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 __all__ = ["TokenHttp"]
+
+
+class _Quiet(threading.local):
+    """Whether this thread talks to an authorization server: the debug log of the wire, with its headers, is off then."""
+
+    on = False
+
+    def filter(self, record: logging.LogRecord) -> bool:  # noqa: ARG002 - the protocol of a logging filter
+        return not self.on
+
+
+_quiet = _Quiet()
+for _name in ("connection", "http11", "http2", "proxy", "socks"):
+    logging.getLogger(f"httpcore2.{_name}").addFilter(_quiet.filter)
 
 _LIMITS = httpx2.Limits(max_connections=16, max_keepalive_connections=8, keepalive_expiry=30.0)
 
@@ -76,34 +93,46 @@ class TokenHttp:
         self._client: httpx2.Client | None = None
         self._pid = 0
 
+    @property
+    def timeout_s(self) -> float:
+        """How long one request may take in all, in seconds."""
+        return self._timeout_s
+
     def send(self, request: HttpRequest) -> HttpResponse:
         """Send a request and read its answer whole.
 
         Raises:
             UnreachableError: no answer came, or it broke off or took too long; retryable.
             RemoteError: the answer is too large.
-            ConfigurationError: the TLS settings can't be used.
+            ConfigurationError: the settings can't be used, or the request can't be sent.
         """
         client = self._ready_client()
         where = urlsplit(request.url).netloc.rpartition("@")[2]
+        _quiet.on = True
         try:
-            return self._send(client, request, where)
+            return self._exchange(client, _built(client, request, where), where)
         except GatepassError as failure:
             error: GatepassError = failure.again()
         except httpx2.HTTPError as problem:
             error = _unreachable(problem, where, self._timeout_s)
-        except (httpx2.InvalidURL, ValueError) as problem:
-            msg = f"A request to {where} can't be sent ({type(problem).__name__})."
-            error = ConfigurationError(msg, code="request_invalid")
+        except Exception as problem:  # noqa: BLE001 - a connection closed by `abort` breaks in many ways
+            error = _broken(problem, where)
+        finally:
+            _quiet.on = False
         raise error
 
-    def _send(self, client: httpx2.Client, request: HttpRequest, where: str) -> HttpResponse:
+    def abort(self) -> None:
+        """Break every connection. For an answer that comes so slowly that no time-out of the sockets ends it."""
+        with self._mutex.lock:
+            client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+    def _exchange(self, client: httpx2.Client, request: httpx2.Request, where: str) -> HttpResponse:
         limit = time.monotonic() + self._timeout_s
         body = bytearray()
-        with client.stream(
-            request.method, request.url, headers=list(request.headers), content=request.body or None
-        ) as response:
-            for chunk in response.iter_raw():
+        with closing(client.send(request, stream=True)) as response:
+            for chunk in response.iter_bytes():
                 body += chunk
                 if len(body) > self._max_body_bytes:
                     msg = f"{where} answered with more than {self._max_body_bytes} bytes; that is no OAuth document."
@@ -123,16 +152,23 @@ class TokenHttp:
             return self._client
 
     def _make_client(self) -> httpx2.Client:
-        return httpx2.Client(
-            verify=self._ssl_context() if self._transport is None else True,
-            proxy=self._proxy,
-            transport=self._transport,
-            timeout=self._timeout_s,
-            limits=_LIMITS,
-            follow_redirects=False,
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-            headers={"User-Agent": f"gatepass/{version('gatepass')}", "Accept-Encoding": "identity"},
-        )
+        context = self._ssl_context() if self._transport is None else True
+        try:
+            return httpx2.Client(
+                verify=context,
+                proxy=self._proxy,
+                transport=self._transport,
+                timeout=self._timeout_s,
+                limits=_LIMITS,
+                follow_redirects=False,
+                cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+                headers={"User-Agent": f"gatepass/{version('gatepass')}", "Accept-Encoding": "identity"},
+            )
+        except (ValueError, TypeError, ImportError, httpx2.InvalidURL) as problem:
+            kind = type(problem).__name__
+        which = "proxy=..." if self._proxy is not None else "The proxy that the environment names"
+        msg = f"{which} can't be used ({kind}). Give a URL such as http://proxy.example.com:3128."
+        raise ConfigurationError(msg, code="proxy_invalid")
 
     def _ssl_context(self) -> ssl.SSLContext | bool:
         if self._verify is True and self._cert is None:
@@ -158,6 +194,17 @@ class TokenHttp:
         raise TypeError(msg)
 
 
+def _built(client: httpx2.Client, request: HttpRequest, where: str) -> httpx2.Request:
+    try:
+        return client.build_request(
+            request.method, request.url, headers=list(request.headers), content=request.body or None
+        )
+    except (httpx2.InvalidURL, ValueError, TypeError) as problem:
+        kind = type(problem).__name__
+    msg = f"A request to {where} can't be sent ({kind}): something in it is no valid URL or header."
+    raise ConfigurationError(msg, code="request_invalid")
+
+
 def _unreachable(problem: httpx2.HTTPError, where: str, timeout_s: float) -> UnreachableError:
     """Why no answer came. Only texts that can't quote the request are passed on."""
     if isinstance(problem, httpx2.TimeoutException):
@@ -166,6 +213,10 @@ def _unreachable(problem: httpx2.HTTPError, where: str, timeout_s: float) -> Unr
     if isinstance(problem, httpx2.ConnectError | httpx2.ProxyError):
         hint = _connect_hint(str(problem))
         return UnreachableError(f"{where} can't be reached: {problem}.{hint}", code="unreachable", retryable=True)
+    return _broken(problem, where)
+
+
+def _broken(problem: Exception, where: str) -> UnreachableError:
     msg = f"The connection to {where} broke ({type(problem).__name__})."
     return UnreachableError(msg, code="connection_broken", retryable=True)
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterable
 
     from gatepass.core.http import HttpRequest, HttpResponse
+    from gatepass.engine.pool import Pool
     from gatepass.engine.token_http import TokenHttp
     from gatepass.signers.file import KeyRing
 
@@ -27,6 +28,8 @@ _log = logging.getLogger("gatepass")
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING}
 _COMMAND_TIMEOUT_S = 30.0
 _MAX_FILE_BYTES = 1024 * 1024
+_GRACE_S = 1.0
+"""A request that is not answered by then is broken off: its answer trickles in too slowly for any time-out."""
 _PROCESS_SALT = os.urandom(32)
 
 
@@ -36,16 +39,28 @@ class RealWorld:
     Args:
         http: the token client.
         keys: the keys of this process.
+        pool: keeps the time of requests.
     """
 
-    def __init__(self, http: TokenHttp, keys: KeyRing) -> None:
+    def __init__(self, http: TokenHttp, keys: KeyRing, pool: Pool) -> None:
         self._http = http
         self._keys = keys
+        self._pool = pool
         self._said: set[tuple[str, str]] = set()
         self._seen: dict[Secret, bytes] = {}
 
     def send(self, request: HttpRequest) -> HttpResponse:
-        return self._http.send(request)
+        answered = False
+
+        def watch() -> None:
+            if not answered:
+                self._http.abort()
+
+        self._pool.run_later(self._http.timeout_s + _GRACE_S, "watch", watch)
+        try:
+            return self._http.send(request)
+        finally:
+            answered = True
 
     def now(self) -> Instant:
         return Instant(wall=time.time(), mono=time.monotonic())
@@ -80,7 +95,9 @@ class RealWorld:
             return signer.sign(algorithm, data)
         except GatepassError:
             raise
-        except Exception as problem:  # noqa: BLE001 - a signer may be anybody's
+        except KeyboardInterrupt:
+            raise
+        except BaseException as problem:  # noqa: BLE001 - a signer may be anybody's
             kind = type(problem).__name__
         msg = f"The signer failed with {kind} while making a {algorithm} signature."
         raise ConfigurationError(msg, code="signer_failed")
@@ -96,7 +113,9 @@ class RealWorld:
                 answer = _run_to_its_end(answer)
         except GatepassError:
             raise
-        except Exception as problem:  # noqa: BLE001 - a user's callable may raise anything, and its text may hold the JWT
+        except KeyboardInterrupt:
+            raise
+        except BaseException as problem:  # noqa: BLE001 - a callable may raise anything, and its text may hold the JWT
             kind = type(problem).__name__
         else:
             if isinstance(answer, str):

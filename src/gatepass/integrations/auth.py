@@ -116,12 +116,13 @@ class Auth(httpx2.Auth):
         """The same in canonical form, which tells what a token may be sent to (RFC 8707 §2)."""
         self._deadline_s = deadline_s
         self.reach = Reach(httpx2.URL(target.endpoint), whole_origin=whole_origin)
+        pool = shared_pool()
         self._source = Source(
             profile=profile,
             target=target,
             store=store if store is not None else MemoryStore(),
-            world=RealWorld(http if http is not None else _shared_http, _shared_keys),
-            pool=shared_pool(),
+            world=RealWorld(http if http is not None else _shared_http, _shared_keys, pool),
+            pool=pool,
             policy=Policy(),
         )
 
