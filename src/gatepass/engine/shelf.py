@@ -57,6 +57,7 @@ class Shelf:
         self._discovery = f"metadata.{_digest(where)}"
         self._challenge = f"challenge.{_digest(target.endpoint)}"
         self._versions: dict[str, int] = {}
+        self._kept_challenge: ResourceChallenge | None = None
         self._broken = False
 
     @property
@@ -79,7 +80,8 @@ class Shelf:
 
     def challenge(self) -> ResourceChallenge | None:
         """The resource's last challenge, if it is kept."""
-        return self._read(self._challenge, ResourceChallenge)
+        self._kept_challenge = self._read(self._challenge, ResourceChallenge)
+        return self._kept_challenge
 
     def keep_token(self, record: TokenRecord, lease: Lease | None) -> None:
         """Keep a token, unless a newer generation is there or a newer lease was given out."""
@@ -95,8 +97,9 @@ class Shelf:
         self._write(self._discovery, encode(discovery), None)
 
     def keep_challenge(self, challenge: ResourceChallenge) -> None:
-        """Keep the resource's challenge, so that the next process asks for a token first."""
-        self._write(self._challenge, encode(challenge), None)
+        """Keep the resource's challenge, if it is a new one, so that the next process asks for a token first."""
+        if challenge != self._kept_challenge and self._write(self._challenge, encode(challenge), None):
+            self._kept_challenge = challenge
 
     def lease(self) -> Lease | None:
         """The right to renew; None while somebody else has it.

@@ -29,7 +29,7 @@ __all__ = ["TokenHttp"]
 
 
 class _Quiet(threading.local):
-    """Whether this thread talks to an authorization server: the debug log of the wire, with its headers, is off then."""
+    """Whether this thread talks to an authorization server: the debug log of the wire then is off, with its headers."""
 
     on = False
 
