@@ -1,4 +1,4 @@
-"""The engine in a jar: one source, on a clock that a test turns, with an authorization server that is a list of answers.
+"""The engine in a jar: one source, on a clock that a test turns, and an authorization server that is a list of answers.
 
 Nothing here waits and nothing runs by itself: `jar.pump()` lets the workers do what is due, `jar.advance(s)` lets time
 pass. What a caller gets is what `jar.call()` returns: a token at once, or a `Caller` to look at later.
@@ -139,9 +139,7 @@ class JarProfile:
             fetched_at=sent.wall,
             cache_s=300.0,
         )
-        token = TokenResponse(
-            access_token=Secret(f"token-{len(self.asked)}"), token_type="Bearer", expires_in_s=answer
-        )
+        token = TokenResponse(access_token=Secret(f"token-{len(self.asked)}"), token_type="Bearer", expires_in_s=answer)
         return Obtained(issued=Issued(token=token, sent=sent), requested=(), discovery=discovery)
 
 
@@ -161,7 +159,9 @@ class Caller(Waiter):
 class Jar:
     """A source and all that is around it."""
 
-    def __init__(self, *, store: Store | None = None, clock: Clock | None = None, scopes: tuple[str, ...] | None = ()) -> None:
+    def __init__(
+        self, *, store: Store | None = None, clock: Clock | None = None, scopes: tuple[str, ...] | None = ()
+    ) -> None:
         self.clock = clock or Clock()
         self.pool = JarPool(self.clock)
         self.world = JarWorld(self.clock)

@@ -6,12 +6,13 @@ import json
 from typing import Any
 
 import pytest
+from scripted import ScriptedWorld
+
 from gatepass.core.http import HttpResponse
 from gatepass.core.target import Target
 from gatepass.discovery import Discovery, discover
 from gatepass.errors import ConfigurationError, RemoteError, UnreachableError
 from gatepass.protocol.challenge import ResourceChallenge
-from scripted import ScriptedWorld
 
 RS = "https://mcp.example.com"
 AS = "https://as.example.com"
@@ -22,7 +23,9 @@ OAUTH_FORM = f"GET {AS}/.well-known/oauth-authorization-server"
 OIDC_FORM = f"GET {AS}/.well-known/openid-configuration"
 
 
-def answer(document: dict[str, Any] | None = None, *, status: int = 200, headers: tuple[tuple[str, str], ...] = ()) -> HttpResponse:
+def answer(
+    document: dict[str, Any] | None = None, *, status: int = 200, headers: tuple[tuple[str, str], ...] = ()
+) -> HttpResponse:
     kind = (("Content-Type", "application/json"),)
     return HttpResponse(status=status, headers=kind + headers, body=json.dumps(document or {}).encode())
 
@@ -44,12 +47,12 @@ def target(**fields: Any) -> Target:
 
 
 def challenge(url: str | None) -> ResourceChallenge:
-    return ResourceChallenge(
-        scheme="bearer", resource_metadata=url, scope=None, error=None, error_description=None
-    )
+    return ResourceChallenge(scheme="bearer", resource_metadata=url, scope=None, error=None, error_description=None)
 
 
-def find(script: list[Any], where: Target | None = None, asked: ResourceChallenge | None = None) -> tuple[Discovery, ScriptedWorld]:
+def find(
+    script: list[Any], where: Target | None = None, asked: ResourceChallenge | None = None
+) -> tuple[Discovery, ScriptedWorld]:
     with ScriptedWorld(script) as world:
         return discover(world, where or target(), asked), world
 
@@ -143,8 +146,16 @@ def test_a_pinned_issuer_is_not_warned_of() -> None:
 def test_the_shorter_cache_life_of_the_two_documents_counts() -> None:
     found, world = find(
         [
-            (PATH_FORM, answer({"resource": ENDPOINT, "authorization_servers": [AS]}, headers=(("Cache-Control", "max-age=600"),))),
-            (OAUTH_FORM, answer({"issuer": AS, "token_endpoint": f"{AS}/token"}, headers=(("Cache-Control", "max-age=7200"),))),
+            (
+                PATH_FORM,
+                answer(
+                    {"resource": ENDPOINT, "authorization_servers": [AS]}, headers=(("Cache-Control", "max-age=600"),)
+                ),
+            ),
+            (
+                OAUTH_FORM,
+                answer({"issuer": AS, "token_endpoint": f"{AS}/token"}, headers=(("Cache-Control", "max-age=7200"),)),
+            ),
         ]
     )
     assert found.cache_s == 600
@@ -219,7 +230,9 @@ def test_a_way_that_does_not_fit_is_refused(
 def test_a_metadata_origin_can_be_allowed_by_name() -> None:
     allowed = target(allow_metadata_origins=("https://meta.example",))
     found, _ = find(
-        [("GET https://meta.example/m", resource()), (OAUTH_FORM, server())], allowed, challenge("https://meta.example/m")
+        [("GET https://meta.example/m", resource()), (OAUTH_FORM, server())],
+        allowed,
+        challenge("https://meta.example/m"),
     )
     assert found.resource == ENDPOINT
 

@@ -7,8 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import gatepass
 import pytest
+
+import gatepass
 
 HOUSE = Path(gatepass.__file__).parent
 PURE = [
@@ -29,7 +30,11 @@ def calls(file: Path) -> set[str]:
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
             found.add(node.func.id)
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in {"datetime", "date"}:
+        if (
+            isinstance(node, ast.Attribute)
+            and isinstance(node.value, ast.Name)
+            and node.value.id in {"datetime", "date"}
+        ):
             found.add(f"datetime.{node.attr}")
     return found
 
@@ -59,7 +64,18 @@ def test_importing_gatepass_imports_nothing_else() -> None:
 def test_a_client_with_a_secret_does_not_pay_for_keys_files_or_the_mcp_sdk() -> None:
     use = "from gatepass import Auth, ClientCredentials, ClientSecret"
     make = "Auth('https://mcp.example.com/mcp', ClientCredentials(ClientSecret('id', 'secret')))"
-    dear = {"joserfc", "cryptography", "mcp", "pydantic", "typer", "rich", "trio", "asyncio", "filelock", "platformdirs"}
+    dear = {
+        "joserfc",
+        "cryptography",
+        "mcp",
+        "pydantic",
+        "typer",
+        "rich",
+        "trio",
+        "asyncio",
+        "filelock",
+        "platformdirs",
+    }
     assert not dear & set(run(f"{use}; {make}; {LOADED}").split())
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from jar import Caller, Clock, Jar
+
 from gatepass.errors import ConfigurationError, GatepassError, RemoteError, StoreError, UnreachableError
 from gatepass.lifecycle.policy import Held
 from gatepass.protocol.challenge import ResourceChallenge
 from gatepass.stores.base import Entry, Lease
 from gatepass.stores.memory import MemoryStore
-from jar import Caller, Clock, Jar
 
 BUSY = RemoteError("The server is busy.", code="token_endpoint_busy", status=503, retryable=True)
 DOWN = UnreachableError("No answer.", code="unreachable", retryable=True)

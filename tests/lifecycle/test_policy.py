@@ -5,18 +5,21 @@ from __future__ import annotations
 import math
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from gatepass.core.world import Instant
 from gatepass.lifecycle.policy import Held, Policy, State, back_off_s, decide, hold, negative_memory_s
 from gatepass.lifecycle.record import TokenRecord
-from hypothesis import given
-from hypothesis import strategies as st
 
 POLICY = Policy()
 START = Instant(wall=1_700_000_000.0, mono=5_000.0)
 HAIR = 1e-6
 
 
-def a_record(*, lifetime_s: float | None = 1000.0, age_s: float = 0.0, refresh_in_s: float | None = None) -> TokenRecord:
+def a_record(
+    *, lifetime_s: float | None = 1000.0, age_s: float = 0.0, refresh_in_s: float | None = None
+) -> TokenRecord:
     return TokenRecord(
         generation=1,
         access_token="the-token",
@@ -54,7 +57,9 @@ BOUNDARIES = [
 ]
 
 
-@pytest.mark.parametrize(("token", "fresh_s", "usable_s"), [row[1:] for row in BOUNDARIES], ids=[r[0] for r in BOUNDARIES])
+@pytest.mark.parametrize(
+    ("token", "fresh_s", "usable_s"), [row[1:] for row in BOUNDARIES], ids=[r[0] for r in BOUNDARIES]
+)
 def test_a_token_is_fresh_then_stale_then_expired(token: Held, fresh_s: float, usable_s: float) -> None:
     assert decide(token, later(fresh_s - HAIR)) is State.FRESH
     assert decide(token, later(fresh_s + HAIR)) is State.STALE

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from gatepass.discovery import Discovery
 from gatepass.errors import StoreError
 from gatepass.lifecycle.record import TokenRecord, decode, encode
 from gatepass.protocol.challenge import ResourceChallenge
 from gatepass.protocol.server import ServerMetadata
-from hypothesis import given
-from hypothesis import strategies as st
 
 TOKEN = TokenRecord(
     generation=7,
@@ -30,9 +31,7 @@ DISCOVERY = Discovery(
     fetched_at=1_700_000_000.0,
     cache_s=300.0,
 )
-CHALLENGE = ResourceChallenge(
-    scheme="bearer", resource_metadata=None, scope=("a",), error=None, error_description=None
-)
+CHALLENGE = ResourceChallenge(scheme="bearer", resource_metadata=None, scope=("a",), error=None, error_description=None)
 
 
 @pytest.mark.parametrize("record", [TOKEN, DISCOVERY, CHALLENGE], ids=lambda record: type(record).__name__)

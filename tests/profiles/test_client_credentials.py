@@ -8,6 +8,8 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
+from scripted import ScriptedWorld
+
 from gatepass.client_auth.client_secret import ClientSecret
 from gatepass.core.http import HttpRequest, HttpResponse
 from gatepass.core.target import Target
@@ -17,7 +19,6 @@ from gatepass.profiles.base import Known, Obtained
 from gatepass.profiles.client_credentials import ClientCredentials
 from gatepass.protocol.challenge import ResourceChallenge
 from gatepass.protocol.server import ServerMetadata
-from scripted import ScriptedWorld
 
 RS = "https://mcp.example.com/mcp"
 AS = "https://as.example.com"
@@ -48,9 +49,7 @@ def target(**fields: Any) -> Target:
 
 
 def challenged(*scope: str) -> ResourceChallenge:
-    return ResourceChallenge(
-        scheme="bearer", resource_metadata=None, scope=scope, error=None, error_description=None
-    )
+    return ResourceChallenge(scheme="bearer", resource_metadata=None, scope=scope, error=None, error_description=None)
 
 
 def obtain(world: ScriptedWorld, where: Target | None = None, **known: Any) -> Obtained:

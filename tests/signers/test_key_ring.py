@@ -10,6 +10,7 @@ import pytest
 from canary import assert_hidden
 from key_material import jwk, pem, private_key, verifies
 
+import gatepass.keys
 from gatepass.core.secret import EnvReference, FileReference, Secret
 from gatepass.core.world import PrivateKey
 from gatepass.errors import ConfigurationError
@@ -41,13 +42,13 @@ class Reveals:
 def parses(monkeypatch):
     """What was parsed."""
     parsed: list[str] = []
-    real = signers_file.parse_private_key
+    real = gatepass.keys.parse_private_key
 
     def counting(text, password, *, origin):
         parsed.append(origin)
         return real(text, password, origin=origin)
 
-    monkeypatch.setattr(signers_file, "parse_private_key", counting)
+    monkeypatch.setattr(gatepass.keys, "parse_private_key", counting)
     return parsed
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, assert_type
+from typing import assert_type
+
+import httpx
+import httpx2
+from mcp import Client
 
 import gatepass
-import httpx2
-
-if TYPE_CHECKING:
-    import httpx
-    from mcp import Client
 
 
 def identities() -> list[gatepass.ClientCredentials]:

@@ -3,10 +3,10 @@ a token request (RFC 6749 §2.3)."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from gatepass.core.secret import Secret
+from gatepass.core.value import Value
 from gatepass.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -22,8 +22,7 @@ _LISTED_MAX = 12
 _NAME_MAX_CHARS = 40
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Credentials:
+class Credentials(Value, frozen=True, kw_only=True):
     """What proves the client in one token request, never to be sent twice.
 
     Attributes:
@@ -32,9 +31,11 @@ class Credentials:
         hide: every secret in it, in each spelling, so that a server that echoes one is not quoted.
     """
 
-    headers: Headers = field(default=(), repr=False)
-    form: tuple[tuple[str, str], ...] = field(default=(), repr=False)
-    hide: tuple[str, ...] = field(default=(), repr=False)
+    hidden = ("headers", "form", "hide")
+
+    headers: Headers = ()
+    form: tuple[tuple[str, str], ...] = ()
+    hide: tuple[str, ...] = ()
 
 
 class ClientAuthentication(Protocol):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gatepass.client_auth.base import Credentials, check_text, offered_method
+from gatepass.core.value import Value
 
 if TYPE_CHECKING:
     from gatepass.core.secret import Secret
@@ -15,8 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["PublicClient"]
 
 
-@dataclass(frozen=True, slots=True)
-class PublicClient:
+class PublicClient(Value, frozen=True):
     """A client that says who it is and proves nothing.
 
     Raises:

@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from gatepass.core.value import Value
 
 __all__ = ["Headers", "HttpRequest", "HttpResponse"]
 
 Headers = tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HttpRequest:
+class HttpRequest(Value, frozen=True, kw_only=True):
     """A request to an authorization server or for metadata. Headers and body may hold a credential."""
+
+    hidden = ("headers", "body")
 
     method: str
     url: str
-    headers: Headers = field(default=(), repr=False)
-    body: bytes = field(default=b"", repr=False)
+    headers: Headers = ()
+    body: bytes = b""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HttpResponse:
+class HttpResponse(Value, frozen=True, kw_only=True):
     """An answer, read whole. The body may hold a token."""
 
+    hidden = ("headers", "body")
+
     status: int
-    headers: Headers = field(default=(), repr=False)
-    body: bytes = field(default=b"", repr=False)
+    headers: Headers = ()
+    body: bytes = b""
 
     def header(self, name: str) -> str | None:
         """The first header of that name, whatever its case; None if there is none."""

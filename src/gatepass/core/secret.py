@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
+from gatepass.core.value import Value
 from gatepass.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -14,8 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["CommandReference", "EnvReference", "FileReference", "Reference", "Secret"]
 
 
-@dataclass(frozen=True, slots=True)
-class EnvReference:
+class EnvReference(Value, frozen=True):
     """An environment variable, read at each mint."""
 
     name: str
@@ -24,8 +23,7 @@ class EnvReference:
         return f"environment variable {self.name}"
 
 
-@dataclass(frozen=True, slots=True)
-class FileReference:
+class FileReference(Value, frozen=True):
     """A file, read at each mint."""
 
     path: str
@@ -34,8 +32,7 @@ class FileReference:
         return f"file {self.path}"
 
 
-@dataclass(frozen=True, slots=True)
-class CommandReference:
+class CommandReference(Value, frozen=True):
     """A command whose standard output is the secret, run at each mint."""
 
     argv: tuple[str, ...]

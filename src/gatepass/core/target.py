@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from gatepass.core.value import Value
 
 __all__ = ["Target"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
+class Target(Value, frozen=True, kw_only=True):
     """Where to get in, and what is known about the way beforehand.
 
     Attributes:

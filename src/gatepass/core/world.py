@@ -7,10 +7,10 @@ gives a scripted one that fails on anything it did not expect. Nothing below the
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from gatepass.core.secret import Secret
+from gatepass.core.value import Value
 
 if TYPE_CHECKING:
     from gatepass.core.http import HttpRequest, HttpResponse
@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["AssertionSource", "Instant", "Notice", "PrivateKey", "Signer", "World"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Instant:
+class Instant(Value, frozen=True, kw_only=True):
     """One moment on both clocks.
 
     Attributes:
@@ -31,8 +30,7 @@ class Instant:
     mono: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Notice:
+class Notice(Value, frozen=True, kw_only=True):
     """Something a person should hear about.
 
     Attributes:
@@ -66,8 +64,7 @@ class Signer(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PrivateKey:
+class PrivateKey(Value, frozen=True, kw_only=True):
     """A private key as configured: PEM or JWK text, or a reference to it, and the password of an encrypted PEM."""
 
     text: Secret

@@ -9,13 +9,13 @@ from __future__ import annotations
 import heapq
 import itertools
 import logging
+import math
 import os
 import threading
 import time
 import weakref
 from collections import Counter, deque
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,14 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["Pool", "shared_pool"]
 
 _log = logging.getLogger("gatepass")
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class _Timer:
-    due: float
-    order: int
-    host: str = field(compare=False)
-    job: Callable[[], None] = field(compare=False)
 
 
 class Pool:
@@ -57,42 +49,47 @@ class Pool:
     def clear(self) -> None:
         """Forget every job and worker; for a child, which has inherited neither. The lock is held."""
         self._changed = threading.Condition(self.lock)
-        self._ready: deque[tuple[str, Callable[[], None]]] = deque()
+        self._ready: dict[str, deque[Callable[[], None]]] = {}
         self._timers: list[_Timer] = []
         self._busy: Counter[str] = Counter()
         self._threads = 0
-        self._idle = 0
         self._short_handed = False
 
     def run(self, host: str, job: Callable[[], None]) -> None:
         """Run a job on a worker, as soon as one may serve that host."""
         with self.lock:
-            self._ready.append((host, job))
+            self._ready.setdefault(host, deque()).append(job)
             self._changed.notify_all()
-        self._hire()
+        self._staff()
 
     def run_later(self, delay_s: float, host: str, job: Callable[[], None]) -> None:
         """Run a job after a while."""
         with self.lock:
             heapq.heappush(self._timers, _Timer(time.monotonic() + delay_s, next(self._order), host, job))
             self._changed.notify_all()
-        self._hire()
+        self._staff()
 
     def help(self, done: Callable[[], bool], timeout_s: float) -> None:
         """Where no thread can be started, work in the calling one until `done()`; else return at once."""
         limit = time.monotonic() + timeout_s
-        while self._short_handed and not done() and time.monotonic() < limit:
+        while self._short_handed and time.monotonic() < limit:
             with self.lock:
+                if done():
+                    return
                 work = self._take()
                 if work is None:
-                    self._changed.wait(self._patience(limit))
+                    self._changed.wait(self._pause(limit))
                     continue
             self._serve(*work)
 
-    def _hire(self) -> None:
+    def _staff(self) -> None:
+        """See to it that there are hands for all that can be done now, and a pair to watch the timers.
+
+        One thread at most is started; it does the same for what it leaves undone.
+        """
         with self.lock:
-            wanted = len(self._ready) + (1 if self._timers else 0)
-            if self._idle >= wanted or self._threads >= self._max_threads:
+            wanted = self._doable() + bool(self._timers)
+            if self._free() >= wanted or self._threads >= self._max_threads:
                 return
             self._threads += 1
         try:
@@ -105,22 +102,24 @@ class Pool:
             self._short_handed = False
 
     def _work(self) -> None:
-        epoch = self.epoch
-        while epoch == self.epoch:
-            with self.lock:
-                work = self._take()
-                if work is None:
-                    self._idle += 1
-                    notified = self._changed.wait(self._patience(time.monotonic() + self._idle_s))
-                    self._idle -= 1
-                    if not notified and not self._ready and not self._timers:
-                        self._threads -= 1
-                        return
-                    continue
+        while (work := self._next()) is not None:
             try:
                 self._serve(*work)
             except BaseException as leaving:  # noqa: BLE001 - a callable of the user's wanted to exit; the worker stays
                 _report(leaving)
+
+    def _next(self) -> tuple[str, Callable[[], None]] | None:
+        """The next job of a worker; None when it has been idle for so long that it may go."""
+        with self.lock:
+            bored_at = time.monotonic() + self._idle_s
+            while (work := self._take()) is None:
+                bored = time.monotonic() >= bored_at
+                if bored and (not self._timers or self._free() > 1):
+                    self._threads -= 1
+                    return None
+                self._changed.wait(self._pause(math.inf if bored else bored_at))
+        self._staff()
+        return work
 
     def _serve(self, host: str, job: Callable[[], None]) -> None:
         try:
@@ -134,26 +133,38 @@ class Pool:
                     del self._busy[host]
                 self._changed.notify_all()
 
+    # The lock is held.
+
     def _take(self) -> tuple[str, Callable[[], None]] | None:
-        """The next job whose host has a worker to spare. The lock is held."""
+        """The next job whose host has a worker to spare; the hosts take turns."""
         now = time.monotonic()
         while self._timers and self._timers[0].due <= now:
             timer = heapq.heappop(self._timers)
-            self._ready.append((timer.host, timer.job))
-        for place, (host, _) in enumerate(self._ready):
+            self._ready.setdefault(timer.host, deque()).append(timer.job)
+        for host, jobs in self._ready.items():
             if self._busy[host] < self._per_host:
-                work = self._ready[place]
-                del self._ready[place]
                 self._busy[host] += 1
-                return work
+                del self._ready[host]
+                job = jobs.popleft()
+                if jobs:
+                    self._ready[host] = jobs
+                return host, job
         return None
 
-    def _patience(self, limit: float) -> float:
-        """How long to wait for something to do. The lock is held."""
+    def _doable(self) -> int:
+        """How many jobs could be begun now."""
+        return sum(min(len(jobs), self._per_host - self._busy[host]) for host, jobs in self._ready.items())
+
+    def _free(self) -> int:
+        """How many workers have no job; some of them may not have come yet."""
+        return self._threads - self._busy.total()
+
+    def _pause(self, limit: float) -> float:
+        """How long to wait for something to do, up to a moment."""
         due = self._timers[0].due if self._timers else limit
         return max(0.0, min(due, limit) - time.monotonic())
 
-    def __reduce__(self) -> str:
+    def __reduce__(self) -> NoReturn:
         msg = "A pool of threads can't be pickled."
         raise TypeError(msg)
 
@@ -166,18 +177,24 @@ def _report(bug: BaseException) -> None:
 _pools: weakref.WeakSet[Pool] = weakref.WeakSet()
 
 
+_held: list[Pool] = []
+"""The pools whose locks the thread that forks has taken."""
+
+
 def _before_fork() -> None:
-    for pool in sorted(_pools, key=id):
+    pools = sorted(_pools, key=id)
+    for pool in pools:
         pool.lock.acquire()
+    _held[:] = pools
 
 
 def _after_fork_in_parent() -> None:
-    for pool in _pools:
+    for pool in _held:
         pool.lock.release()
 
 
 def _after_fork_in_child() -> None:
-    for pool in _pools:
+    for pool in _held:
         pool.epoch += 1
         pool.clear()
         pool.lock.release()

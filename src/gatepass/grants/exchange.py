@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gatepass.core.value import Value
 from gatepass.core.world import Notice
 from gatepass.errors import RemoteError
 from gatepass.protocol.token import TokenResponse, build_token_request, clock_skew_s, parse_token_response
@@ -19,8 +19,7 @@ __all__ = ["Issued", "exchange"]
 _SKEW_WORTH_SAYING_S = 30.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Issued:
+class Issued(Value, frozen=True, kw_only=True):
     """A token response and the moment its request was sent, from which its lifetime counts."""
 
     token: TokenResponse

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import enum
 import math
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from gatepass.core.value import Value
 from gatepass.core.world import Instant
 
 if TYPE_CHECKING:
@@ -28,8 +28,7 @@ class State(enum.Enum):
     EXPIRED = "expired"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
+class Policy(Value, frozen=True, kw_only=True):
     """The numbers of the life of a token. The defaults are meant to be kept."""
 
     renew_from: float = 0.70
@@ -59,8 +58,7 @@ class Policy:
     """... up to this."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Held:
+class Held(Value, frozen=True, kw_only=True):
     """A token placed on the clocks of this process, ready to use.
 
     Attributes:
@@ -69,10 +67,12 @@ class Held:
         authorization: the value of the Authorization header, ready made.
     """
 
+    hidden = ("authorization",)
+
     record: TokenRecord
     fresh_until: Instant
     usable_until: Instant
-    authorization: str = field(repr=False)
+    authorization: str
 
     @property
     def generation(self) -> int:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
+
+from gatepass.core.value import Value
 
 if TYPE_CHECKING:
     from gatepass.core.secret import Secret
@@ -16,8 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["Known", "Obtained", "Profile"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
+class Known(Value, frozen=True, kw_only=True):
     """What is known before a token is obtained.
 
     Attributes:
@@ -29,8 +29,7 @@ class Known:
     challenge: ResourceChallenge | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Obtained:
+class Obtained(Value, frozen=True, kw_only=True):
     """A token and what was learned on the way to it."""
 
     issued: Issued

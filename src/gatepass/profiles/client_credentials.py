@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gatepass.core.value import Value
 from gatepass.core.world import Notice
 from gatepass.discovery import Discovery, discover
 from gatepass.errors import ConfigurationError, RemoteError
@@ -23,8 +23,7 @@ __all__ = ["ClientCredentials"]
 _MOVED_STATUSES = frozenset({301, 302, 303, 307, 308, 404, 405, 410})
 
 
-@dataclass(frozen=True, slots=True)
-class ClientCredentials:
+class ClientCredentials(Value, frozen=True):
     """The client credentials grant (RFC 6749 §4.4; extension `io.modelcontextprotocol/oauth-client-credentials`).
 
     Args:

@@ -9,16 +9,19 @@ parameter that leads to its metadata.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from collections.abc import Mapping  # noqa: TC003 - msgspec reads the annotations
 from typing import TYPE_CHECKING
 
+import msgspec
+
+from gatepass.core.value import Value
 from gatepass.errors import ConfigurationError
 from gatepass.protocol.scope import parse_scope
 from gatepass.protocol.text import clean
 from gatepass.protocol.urls import is_http_url
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
 __all__ = ["Challenge", "ResourceChallenge", "build_challenges", "parse_challenges", "resource_challenge"]
 
@@ -41,8 +44,7 @@ _SPELLINGS = {"basic": "Basic", "bearer": "Bearer", "dpop": "DPoP"}
 _OURS = ("bearer", "dpop")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Challenge:
+class Challenge(Value, frozen=True, kw_only=True):
     """One challenge.
 
     Attributes:
@@ -53,11 +55,10 @@ class Challenge:
 
     scheme: str
     token68: str | None = None
-    params: Mapping[str, str] = field(default_factory=dict[str, str])
+    params: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResourceChallenge:
+class ResourceChallenge(Value, frozen=True, kw_only=True):
     """What a protected resource's challenge says to an OAuth client (RFC 6750 §3, RFC 9728 §5.1, RFC 9449 §7.1).
 
     Attributes:
@@ -119,11 +120,10 @@ def parse_challenges(lines: Iterable[str]) -> tuple[Challenge, ...]:
     return tuple(Challenge(scheme=one.scheme, token68=one.token68, params=one.params) for one in drafts)
 
 
-@dataclass(slots=True)
-class _Draft:
+class _Draft(msgspec.Struct):
     scheme: str
     token68: str | None = None
-    params: dict[str, str] = field(default_factory=dict[str, str])
+    params: dict[str, str] = msgspec.field(default_factory=dict[str, str])
 
     def add(self, name: str, value: str) -> None:
         if len(self.params) < MAX_PARAMS:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
+from gatepass.core.value import Value
 from gatepass.errors import RemoteError
 from gatepass.protocol.dates import retry_at
 from gatepass.protocol.urls import shown
@@ -28,8 +28,7 @@ SERVER_ERROR = 500
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Flaw:
+class Flaw(Value, frozen=True, kw_only=True):
     """Why a body is not the document it should be, in words that quote nothing of it.
 
     Attributes:

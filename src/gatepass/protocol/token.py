@@ -7,7 +7,6 @@ error, cleaned, and no error is raised where a local variable shows more.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import parse_qsl, quote, quote_plus, urlencode
 
@@ -15,6 +14,7 @@ import msgspec
 
 from gatepass.core.http import Headers, HttpRequest
 from gatepass.core.secret import Secret
+from gatepass.core.value import Value
 from gatepass.errors import RemoteError
 from gatepass.protocol.dates import clock_skew_s, retry_at
 from gatepass.protocol.document import REQUEST_TIMEOUT, SERVER_ERROR, TOO_MANY_REQUESTS, Flaw, decode, media_type
@@ -64,8 +64,7 @@ _ADVICE = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TokenResponse:
+class TokenResponse(Value, frozen=True, kw_only=True):
     """A successful answer (RFC 6749 §5.1).
 
     Attributes:

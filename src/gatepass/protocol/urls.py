@@ -7,12 +7,12 @@ a dot segment in any encoding) is refused or counts as out of reach: a doubt nev
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, urlsplit
 
+from gatepass.core.value import Value
 from gatepass.errors import ConfigurationError, RemoteError
 from gatepass.protocol.text import clean
 
@@ -46,8 +46,7 @@ _USER = re.compile(r"(^|//)[^/]*@")
 _DEEPEST_ENCODING = 3
 
 
-@dataclass(frozen=True, slots=True)
-class _Url:
+class _Url(Value, frozen=True):
     scheme: str
     host: str
     port: int

@@ -6,14 +6,13 @@ Parsing an RSA key takes fifty times as long as signing with it, so how often it
 from __future__ import annotations
 
 import hashlib
-import secrets
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from gatepass.core.secret import FileReference
 from gatepass.core.world import PrivateKey, Signer
 from gatepass.errors import ConfigurationError, GatepassError
-from gatepass.keys import parse_private_key
 from gatepass.mutex import Mutex
 
 if TYPE_CHECKING:
@@ -41,7 +40,7 @@ class KeyRing:
 
     def __init__(self) -> None:
         self._mutex = Mutex()  # held for a look into the dictionaries, never while a key is read or parsed
-        self._hash_key = secrets.token_bytes(32)
+        self._hash_key = os.urandom(32)
         self._by_text: dict[bytes, Signer] = {}
         self._by_file: dict[PrivateKey, tuple[FileState, Signer]] = {}
 
@@ -90,6 +89,8 @@ class KeyRing:
             known = self._by_text.get(name)
         if known is not None:
             return known
+        from gatepass.keys import parse_private_key  # not before there is a key: most clients have none
+
         signer = parse_private_key(text, password, origin=str(key.text.reference or "key"))
         with self._mutex.lock:
             return _keep(self._by_text, name, signer)

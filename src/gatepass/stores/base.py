@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
+from gatepass.core.value import Value
 from gatepass.errors import StoreError
 
 __all__ = ["Entry", "Lease", "Store", "check_name", "check_ttl"]
@@ -14,8 +14,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,127}")
 _MAX_TTL_S = 86_400.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class Entry(Value, frozen=True, kw_only=True):
     """A record as it was read.
 
     Attributes:
@@ -23,12 +22,13 @@ class Entry:
         value: the record, which may hold a token.
     """
 
+    hidden = ("value",)
+
     version: int
-    value: bytes = field(repr=False)
+    value: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lease:
+class Lease(Value, frozen=True, kw_only=True):
     """The right to renew one record for a while.
 
     Attributes:

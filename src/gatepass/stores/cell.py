@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+import msgspec
 
+from gatepass.core.value import Value
 from gatepass.stores.base import Entry, Lease
 
 __all__ = ["Cell"]
@@ -11,16 +12,17 @@ __all__ = ["Cell"]
 _CLOCK_TOLERANCE_S = 60.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cell:
+class Cell(Value, frozen=True, kw_only=True):
     """One name's record, version and lease. Every step returns the next cell, or None if it may not be taken.
 
     A removed record leaves its cell behind without a value, so that versions and fences never start over.
     """
 
+    hidden = ("value",)
+
     version: int
     fence: int
-    value: bytes | None = field(default=None, repr=False)
+    value: bytes | None = None
     owner: str | None = None
     since: float = 0.0
     until: float = 0.0
@@ -40,26 +42,26 @@ class Cell:
         """With a new value, if the version is still the draft's and no lease is newer than `fence`."""
         if draft.version != self._current or (fence is not None and fence < self.fence):
             return None
-        return replace(self, version=self.version + 1, value=draft.value)
+        return msgspec.structs.replace(self, version=self.version + 1, value=draft.value)
 
     def removed(self, expect: int | None) -> Cell | None:
         """Without its value, if there is one and its version is `expect` (None: whatever it is)."""
         if self.value is None or (expect is not None and expect != self.version):
             return None
-        return replace(self, version=self.version + 1, value=None)
+        return msgspec.structs.replace(self, version=self.version + 1, value=None)
 
     def leased(self, owner: str, ttl_s: float, now: float) -> Cell | None:
         """With a lease for `owner`, unless another one's is in force."""
         current = self.lease("", now)
         if current is not None and current.owner != owner:
             return None
-        return replace(self, fence=self.fence + 1, owner=owner, since=now, until=now + ttl_s)
+        return msgspec.structs.replace(self, fence=self.fence + 1, owner=owner, since=now, until=now + ttl_s)
 
     def released(self, lease: Lease) -> Cell | None:
         """Without its lease, if it is still that one."""
         if self.owner != lease.owner or self.fence != lease.fence:
             return None
-        return replace(self, owner=None, since=0.0, until=0.0)
+        return msgspec.structs.replace(self, owner=None, since=0.0, until=0.0)
 
     @property
     def _current(self) -> int:
