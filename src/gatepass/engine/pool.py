@@ -50,7 +50,7 @@ class Pool:
         """Forget every job and worker; for a child, which has inherited neither. The lock is held."""
         self._changed = threading.Condition(self.lock)
         self._ready: dict[str, deque[Callable[[], None]]] = {}
-        self._timers: list[_Timer] = []
+        self._timers: list[tuple[float, int, str, Callable[[], None]]] = []
         self._busy: Counter[str] = Counter()
         self._threads = 0
         self._short_handed = False
@@ -65,7 +65,7 @@ class Pool:
     def run_later(self, delay_s: float, host: str, job: Callable[[], None]) -> None:
         """Run a job after a while."""
         with self.lock:
-            heapq.heappush(self._timers, _Timer(time.monotonic() + delay_s, next(self._order), host, job))
+            heapq.heappush(self._timers, (time.monotonic() + delay_s, next(self._order), host, job))
             self._changed.notify_all()
         self._staff()
 
@@ -138,9 +138,9 @@ class Pool:
     def _take(self) -> tuple[str, Callable[[], None]] | None:
         """The next job whose host has a worker to spare; the hosts take turns."""
         now = time.monotonic()
-        while self._timers and self._timers[0].due <= now:
-            timer = heapq.heappop(self._timers)
-            self._ready.setdefault(timer.host, deque()).append(timer.job)
+        while self._timers and self._timers[0][0] <= now:
+            _, _, host, job = heapq.heappop(self._timers)
+            self._ready.setdefault(host, deque()).append(job)
         for host, jobs in self._ready.items():
             if self._busy[host] < self._per_host:
                 self._busy[host] += 1
@@ -161,7 +161,7 @@ class Pool:
 
     def _pause(self, limit: float) -> float:
         """How long to wait for something to do, up to a moment."""
-        due = self._timers[0].due if self._timers else limit
+        due = self._timers[0][0] if self._timers else limit
         return max(0.0, min(due, limit) - time.monotonic())
 
     def __reduce__(self) -> NoReturn:
@@ -175,7 +175,6 @@ def _report(bug: BaseException) -> None:
 
 
 _pools: weakref.WeakSet[Pool] = weakref.WeakSet()
-
 
 _held: list[Pool] = []
 """The pools whose locks the thread that forks has taken."""
