@@ -25,7 +25,7 @@ from gatepass.mutex import Mutex
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["TokenHttp"]
+__all__ = ["TokenHttp", "unreachable"]
 
 
 class _Quiet(threading.local):
@@ -114,7 +114,7 @@ class TokenHttp:
         except GatepassError as failure:
             error: GatepassError = failure.again()
         except httpx2.HTTPError as problem:
-            error = _unreachable(problem, where, self._timeout_s)
+            error = unreachable(problem, where, timeout_s=self._timeout_s)
         except Exception as problem:  # noqa: BLE001 - a connection closed by `abort` breaks in many ways
             error = _broken(problem, where)
         finally:
@@ -205,13 +205,27 @@ def _built(client: httpx2.Client, request: HttpRequest, where: str) -> httpx2.Re
     raise ConfigurationError(msg, code="request_invalid")
 
 
-def _unreachable(problem: httpx2.HTTPError, where: str, timeout_s: float) -> UnreachableError:
-    """Why no answer came. Only texts that can't quote the request are passed on."""
+def unreachable(
+    problem: httpx2.HTTPError,
+    where: str,
+    *,
+    timeout_s: float | None = None,
+    trust: str = "http=TokenHttp(verify='ca.pem')",
+) -> UnreachableError:
+    """Why no answer came. Only texts that can't quote the request are passed on.
+
+    Args:
+        problem: what the HTTP client says.
+        where: the host and port.
+        timeout_s: how long it waited, in seconds, if that is known.
+        trust: how a private CA is given here.
+    """
     if isinstance(problem, httpx2.TimeoutException):
         kind = "connection" if isinstance(problem, httpx2.ConnectTimeout) else "answer"
-        return UnreachableError(f"{where} gave no {kind} within {timeout_s:g} s.", code="timeout", retryable=True)
+        limit = "in time" if timeout_s is None else f"within {timeout_s:g} s"
+        return UnreachableError(f"{where} gave no {kind} {limit}.", code="timeout", retryable=True)
     if isinstance(problem, httpx2.ConnectError | httpx2.ProxyError):
-        hint = _connect_hint(str(problem))
+        hint = _connect_hint(str(problem), trust)
         return UnreachableError(f"{where} can't be reached: {problem}.{hint}", code="unreachable", retryable=True)
     return _broken(problem, where)
 
@@ -221,9 +235,9 @@ def _broken(problem: Exception, where: str) -> UnreachableError:
     return UnreachableError(msg, code="connection_broken", retryable=True)
 
 
-def _connect_hint(text: str) -> str:
+def _connect_hint(text: str, trust: str) -> str:
     hints: Iterable[tuple[str, str]] = (
-        ("CERTIFICATE_VERIFY_FAILED", " If it uses a private CA, give it: http=TokenHttp(verify='ca.pem')."),
+        ("CERTIFICATE_VERIFY_FAILED", f" If it uses a private CA, give it: {trust}."),
         ("Name or service not known", " Check the host name in the URL."),
         ("nodename nor servname", " Check the host name in the URL."),
         ("refused", " Is it running, and is the port right?"),

@@ -16,6 +16,7 @@ from mcp.client import Client, advertise
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 
+from gatepass.engine.token_http import unreachable
 from gatepass.errors import ConfigurationError, GatepassError, RemoteError, StoreError, UnreachableError
 from gatepass.integrations.client import AuthorizedAsyncClient
 from gatepass.protocol.challenge import resource_challenge
@@ -127,8 +128,7 @@ class _SessionClient(AuthorizedAsyncClient):
         except GatepassError as problem:
             failure = problem.again()
         except httpx2.TransportError as problem:
-            text = f"{request.url.host} can't be reached ({type(problem).__name__})."
-            failure = UnreachableError(text, code="unreachable", retryable=True)
+            failure = unreachable(problem, request.url.netloc.decode("ascii"), trust="http_options={'verify': ...}")
         else:
             if response.status_code not in _REFUSED:
                 return response
