@@ -180,7 +180,14 @@ class Auth(httpx2.Auth):
         if not method:
             msg = "method is empty; name the HTTP method of the request, such as 'POST'."
             raise ConfigurationError(msg, code="method_invalid")
-        return self.reach.covers(httpx2.URL(url))
+        try:
+            parsed = httpx2.URL(url)
+        except (httpx2.InvalidURL, TypeError):
+            parsed = httpx2.URL("")
+        if not parsed.host:
+            msg = "url is not a full URL; give the one that the request goes to, such as 'https://example.com/path'."
+            raise ConfigurationError(msg, code="url_invalid")
+        return self.reach.covers(parsed)
 
     def __repr__(self) -> str:
         return f"Auth({self.resource!r}, {self._source.profile!r})"

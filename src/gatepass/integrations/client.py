@@ -13,6 +13,8 @@ import httpx2
 from gatepass.integrations.flow import Reach, withdraw
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gatepass.integrations.auth import Auth
 
 __all__ = ["AuthorizedAsyncClient", "AuthorizedClient"]
@@ -36,11 +38,14 @@ class AuthorizedClient(httpx2.Client):
 
     @property
     def event_hooks(self) -> Hooks:
-        """The hooks of the client. Whatever is assigned, the one that guards the token comes last."""
-        return super().event_hooks
+        """The hooks of the client. Whatever is assigned, to it or to an entry, the one that guards the token stays."""
+        return _GuardedHooks(super().event_hooks, self._assign_hooks)
 
     @event_hooks.setter
     def event_hooks(self, event_hooks: Hooks) -> None:
+        self._assign_hooks(event_hooks)
+
+    def _assign_hooks(self, event_hooks: Hooks) -> None:
         httpx2.Client.event_hooks.fset(self, _with_guard(event_hooks, self._guard))  # type: ignore[attr-defined]  # a property
 
     def _guard(self, request: httpx2.Request) -> None:
@@ -67,11 +72,14 @@ class AuthorizedAsyncClient(httpx2.AsyncClient):
 
     @property
     def event_hooks(self) -> Hooks:
-        """The hooks of the client. Whatever is assigned, the one that guards the token comes last."""
-        return super().event_hooks
+        """The hooks of the client. Whatever is assigned, to it or to an entry, the one that guards the token stays."""
+        return _GuardedHooks(super().event_hooks, self._assign_hooks)
 
     @event_hooks.setter
     def event_hooks(self, event_hooks: Hooks) -> None:
+        self._assign_hooks(event_hooks)
+
+    def _assign_hooks(self, event_hooks: Hooks) -> None:
         httpx2.AsyncClient.event_hooks.fset(self, _with_guard(event_hooks, self._guard))  # type: ignore[attr-defined]  # a property
 
     async def _guard(self, request: httpx2.Request) -> None:
@@ -80,6 +88,18 @@ class AuthorizedAsyncClient(httpx2.AsyncClient):
     def build_request(self, method: str, url: httpx2.URL | str, **options: Any) -> httpx2.Request:
         """As `httpx2.AsyncClient.build_request`; an empty URL is the endpoint itself, without a slash added."""
         return super().build_request(method, url if str(url) else self._endpoint, **options)
+
+
+class _GuardedHooks(Hooks):
+    """The hooks as a user sees them: ``client.event_hooks["request"] = [...]``, too, keeps the guard."""
+
+    def __init__(self, hooks: Hooks, assign: Callable[[Hooks], None]) -> None:
+        super().__init__(hooks)
+        self._assign = assign
+
+    def __setitem__(self, event: str, hooks: list[Any]) -> None:
+        super().__setitem__(event, hooks)
+        self._assign(self)
 
 
 def _with_guard(hooks: Hooks, guard: Any) -> Hooks:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from gatepass.core.world import Notice
 from gatepass.protocol.challenge import resource_challenge
-from gatepass.protocol.urls import covers, origin
+from gatepass.protocol.urls import covers, origin, same_origin
 
 if TYPE_CHECKING:
     from gatepass.engine.source import Source
@@ -60,6 +60,9 @@ class Response(Protocol):
     status_code: int
 
     @property
+    def request(self) -> Any: ...
+
+    @property
     def headers(self) -> Any: ...
 
 
@@ -85,10 +88,17 @@ class Reach:
     def __init__(self, endpoint: Any, *, whole_origin: bool) -> None:
         self._resource = origin(str(endpoint)) if whole_origin else str(endpoint)
         self._usual = (endpoint.scheme, endpoint.host, endpoint.port, endpoint.raw_path)
+        self._usual_host = [(b"Host", endpoint.netloc)]
 
     def covers(self, url: Any) -> bool:
         """Whether a token may go there; the endpoint itself is recognised without parsing."""
         return (url.scheme, url.host, url.port, url.raw_path) == self._usual or covers(self._resource, str(url))
+
+    def admits(self, request: Any) -> bool:
+        """Whether a token may go along: the URL is covered, and no Host header leads on to another site behind it."""
+        if not self.covers(request.url):
+            return False
+        return request.headers.raw[:1] == self._usual_host or _names_its_own_host(request)
 
 
 def authorize(source: Source, reach: Reach, request: Request, unread: type[Exception]) -> Flow:
@@ -100,9 +110,9 @@ def authorize(source: Source, reach: Reach, request: Request, unread: type[Excep
         request: what is to be sent.
         unread: what the client's library raises for a body that can be sent only once.
     """
-    if not reach.covers(request.url):
+    if not reach.admits(request):
         withdraw(request)
-        source.world.notice(_outside(request.url))
+        source.world.notice(_outside(reach, request.url))
         yield request
         return
     held = source.ready
@@ -110,13 +120,13 @@ def authorize(source: Source, reach: Reach, request: Request, unread: type[Excep
         held = yield (Need.TOKEN_OR_BARE if _replayable(request, unread) else Need.TOKEN)
         if held is None:
             response = yield request
-            if response.status_code != _UNAUTHORIZED:
+            if not _refused(reach, response, None):
                 return
             source.challenged(_challenge(response))
             held = yield Need.TOKEN
     _attach(request, held)
     response = yield request
-    if response.status_code != _UNAUTHORIZED:
+    if not _refused(reach, response, held):
         return
     source.challenged(_challenge(response))
     if not source.reject(held.generation) or not _replayable(request, unread):
@@ -124,7 +134,7 @@ def authorize(source: Source, reach: Reach, request: Request, unread: type[Excep
     held = yield Need.TOKEN
     _attach(request, held)
     response = yield request
-    if response.status_code == _UNAUTHORIZED:
+    if _refused(reach, response, held):
         source.reject(held.generation)
 
 
@@ -165,6 +175,20 @@ def withdraw(request: Request) -> None:
             request.headers.pop(name, None)
 
 
+def _refused(reach: Reach, response: Response, held: Held | None) -> bool:
+    """Whether the resource refused what it was sent: that token, or none. Where a redirect led is another matter."""
+    if response.status_code != _UNAUTHORIZED or not reach.admits(response.request):
+        return False
+    return held is None or response.request.headers.get("Authorization") == held.authorization
+
+
+def _names_its_own_host(request: Request) -> bool:
+    """Whether each Host header says what the URL says, in whatever spelling (RFC 9110 §7.2)."""
+    url = request.url
+    here = f"{url.scheme}://{url.netloc.decode('ascii')}"
+    return all(same_origin(f"{url.scheme}://{host}", here) for host in request.headers.get_list("Host"))
+
+
 def _replayable(request: Request, unread: type[Exception]) -> bool:
     try:
         request.content  # noqa: B018 - it raises for a stream
@@ -182,6 +206,7 @@ def _challenge(response: Response) -> Any:
     return resource_challenge(response.headers.get_list("WWW-Authenticate"))
 
 
-def _outside(url: Any) -> Notice:
-    text = f"A request to {url.scheme}://{url.host} is outside the resource; it goes out without a token."
+def _outside(reach: Reach, url: Any) -> Notice:
+    why = "has a Host header of another site" if reach.covers(url) else "is outside the resource"
+    text = f"A request to {url.scheme}://{url.netloc.decode('ascii')} {why}; it goes out without a token."
     return Notice(code="outside_resource", text=text, once=True)
