@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import ssl
 import threading
 import time
-from contextlib import closing
+import zlib
+from contextlib import closing, suppress
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import httpx2
@@ -23,7 +25,7 @@ from gatepass.errors import ConfigurationError, GatepassError, RemoteError, Unre
 from gatepass.mutex import Mutex
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 __all__ = ["TokenHttp", "unreachable"]
 
@@ -41,7 +43,35 @@ _quiet = _Quiet()
 for _name in ("connection", "http11", "http2", "proxy", "socks"):
     logging.getLogger(f"httpcore2.{_name}").addFilter(_quiet.filter)
 
-_LIMITS = httpx2.Limits(max_connections=16, max_keepalive_connections=8, keepalive_expiry=30.0)
+_LIMITS = httpx2.Limits(max_connections=16, max_keepalive_connections=0)
+"""Each request has a connection of its own: renewals are far apart, and one that was kept may be dead by then."""
+
+
+class Line:
+    """The connection of one request. `cut` breaks it, from any thread, when its answer trickles in for ever.
+
+    The time-outs of a socket count from byte to byte; a server that sends its headers slowly enough meets none of them.
+    """
+
+    def __init__(self) -> None:
+        self._socket: socket.socket | None = None
+        self._over = False
+
+    def trace(self, event: str, info: dict[str, Any]) -> None:
+        """What happens on the way; httpcore2 calls it."""
+        if event.endswith(("connect_tcp.complete", "start_tls.complete")):
+            self._socket = info["return_value"].get_extra_info("socket")
+
+    def over(self) -> None:
+        """The answer is there: nothing to cut any more."""
+        self._over, self._socket = True, None
+
+    def cut(self) -> None:
+        """Break the connection, if it is still there."""
+        line = self._socket
+        if line is not None and not self._over:
+            with suppress(OSError):
+                socket.socket.shutdown(line, socket.SHUT_RDWR)  # not that of TLS, which belongs to the other thread
 
 
 class TokenHttp:
@@ -98,8 +128,12 @@ class TokenHttp:
         """How long one request may take in all, in seconds."""
         return self._timeout_s
 
-    def send(self, request: HttpRequest) -> HttpResponse:
+    def send(self, request: HttpRequest, line: Line | None = None) -> HttpResponse:
         """Send a request and read its answer whole.
+
+        Args:
+            request: what to send.
+            line: learns of the connection, so that another thread can cut it.
 
         Raises:
             UnreachableError: no answer came, or it broke off or took too long; retryable.
@@ -110,29 +144,22 @@ class TokenHttp:
         where = urlsplit(request.url).netloc.rpartition("@")[2]
         _quiet.on = True
         try:
-            return self._exchange(client, _built(client, request, where), where)
+            return self._exchange(client, _built(client, request, where, line or Line()), where)
         except GatepassError as failure:
             error: GatepassError = failure.again()
         except httpx2.HTTPError as problem:
             error = unreachable(problem, where, timeout_s=self._timeout_s)
-        except Exception as problem:  # noqa: BLE001 - a connection closed by `abort` breaks in many ways
+        except Exception as problem:  # noqa: BLE001 - a line that was cut breaks in many ways
             error = _broken(problem, where)
         finally:
             _quiet.on = False
         raise error
 
-    def abort(self) -> None:
-        """Break every connection. For an answer that comes so slowly that no time-out of the sockets ends it."""
-        with self._mutex.lock:
-            client, self._client = self._client, None
-        if client is not None:
-            client.close()
-
     def _exchange(self, client: httpx2.Client, request: httpx2.Request, where: str) -> HttpResponse:
         limit = time.monotonic() + self._timeout_s
         body = bytearray()
         with closing(client.send(request, stream=True)) as response:
-            for chunk in response.iter_bytes():
+            for chunk in _chunks(response, self._max_body_bytes):
                 body += chunk
                 if len(body) > self._max_body_bytes:
                     msg = f"{where} answered with more than {self._max_body_bytes} bytes; that is no OAuth document."
@@ -162,7 +189,11 @@ class TokenHttp:
                 limits=_LIMITS,
                 follow_redirects=False,
                 cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-                headers={"User-Agent": f"gatepass/{version('gatepass')}", "Accept-Encoding": "identity"},
+                headers={
+                    "User-Agent": f"gatepass/{version('gatepass')}",
+                    "Accept-Encoding": "identity",
+                    "Connection": "close",
+                },
             )
         except (ValueError, TypeError, ImportError, httpx2.InvalidURL) as problem:
             kind = type(problem).__name__
@@ -194,10 +225,25 @@ class TokenHttp:
         raise TypeError(msg)
 
 
-def _built(client: httpx2.Client, request: HttpRequest, where: str) -> httpx2.Request:
+def _chunks(response: httpx2.Response, most: int) -> Iterator[bytes]:
+    """The body in pieces. What a server compressed unasked unfolds only as far as it may."""
+    if response.is_stream_consumed:  # a transport of the user's, with its answer at hand
+        yield response.content
+        return
+    packed = response.headers.get("Content-Encoding", "identity").lower() in {"gzip", "x-gzip", "deflate"}
+    unpack = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32) if packed else None
+    for chunk in response.iter_raw():
+        yield chunk if unpack is None else unpack.decompress(chunk, most + 1)
+
+
+def _built(client: httpx2.Client, request: HttpRequest, where: str, line: Line) -> httpx2.Request:
     try:
         return client.build_request(
-            request.method, request.url, headers=list(request.headers), content=request.body or None
+            request.method,
+            request.url,
+            headers=list(request.headers),
+            content=request.body or None,
+            extensions={"trace": line.trace},
         )
     except (httpx2.InvalidURL, ValueError, TypeError) as problem:
         kind = type(problem).__name__

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from gatepass.core.secret import CommandReference, EnvReference, FileReference, Secret
 from gatepass.core.world import AssertionSource, Instant, Notice, PrivateKey, Signer
+from gatepass.engine.token_http import Line, TokenHttp
 from gatepass.errors import ConfigurationError, GatepassError
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
     from gatepass.core.http import HttpRequest, HttpResponse
     from gatepass.engine.pool import Pool
-    from gatepass.engine.token_http import TokenHttp
     from gatepass.signers.file import KeyRing
 
 __all__ = ["RealWorld"]
@@ -50,17 +50,12 @@ class RealWorld:
         self._seen: dict[Secret, bytes] = {}
 
     def send(self, request: HttpRequest) -> HttpResponse:
-        answered = False
-
-        def watch() -> None:
-            if not answered:
-                self._http.abort()
-
-        self._pool.run_later(self._http.timeout_s + _GRACE_S, "watch", watch)
+        line = Line()
+        self._pool.run_later(self._http.timeout_s + _GRACE_S, "watch", line.cut)
         try:
-            return self._http.send(request)
+            return self._http.send(request, line)
         finally:
-            answered = True
+            line.over()
 
     def now(self) -> Instant:
         return Instant(wall=time.time(), mono=time.monotonic())
