@@ -1,0 +1,34 @@
+"""The measures by name, in the order of the page."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from benchmarks.assertion import assertion
+from benchmarks.concurrency import concurrency, long_poll
+from benchmarks.hot_path import hot_path
+from benchmarks.mcp_client import mcp_client
+from benchmarks.requests_sent import requests_sent
+from benchmarks.short_tokens import short_tokens
+from benchmarks.startup import first_answer, import_time, processes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from benchmarks.bench import Bench
+    from benchmarks.results import Result
+
+__all__ = ["ALL"]
+
+ALL: dict[str, Callable[[Bench], Iterator[Result]]] = {
+    "hot-path": hot_path,
+    "concurrency": concurrency,
+    "long-poll": long_poll,
+    "mcp-client": mcp_client,
+    "short-tokens": short_tokens,
+    "requests": requests_sent,
+    "processes": processes,
+    "import": import_time,
+    "start": first_answer,
+    "assertion": assertion,
+}
