@@ -99,17 +99,28 @@ class Pool:
                 self._threads -= 1
                 self._short_handed = self._threads == 0
         else:
-            self._short_handed = False
+            if self._short_handed:
+                with self.lock:
+                    self._short_handed = False
+                    self._changed.notify_all()
 
     def _work(self) -> None:
-        while (work := self._next()) is not None:
-            try:
-                self._serve(*work)
-            except BaseException as leaving:  # noqa: BLE001 - a callable of the user's wanted to exit; the worker stays
-                _report(leaving)
+        while self._turn():
+            pass
+
+    def _turn(self) -> bool:
+        """Do one job and keep nothing of it; False when a worker has been idle for so long that it may go."""
+        work = self._next()
+        if work is None:
+            return False
+        try:
+            self._serve(*work)
+        except BaseException as leaving:  # noqa: BLE001 - a callable of the user's wanted to exit; the worker stays
+            _report(leaving)
+        return True
 
     def _next(self) -> tuple[str, Callable[[], None]] | None:
-        """The next job of a worker; None when it has been idle for so long that it may go."""
+        """The next job of a worker, or None when it goes."""
         with self.lock:
             bored_at = time.monotonic() + self._idle_s
             while (work := self._take()) is None:
