@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from gatepass.errors import ConfigurationError, GatepassError, RemoteError, StoreError, UnreachableError
     from gatepass.integrations.auth import Auth
     from gatepass.integrations.client import AuthorizedAsyncClient, AuthorizedClient
-    from gatepass.integrations.mcp import authorization_error, connect
+    from gatepass.integrations.mcp import McpHttpClient, authorization_error, connect
     from gatepass.profiles.client_credentials import ClientCredentials
-    from gatepass.stores.base import Store
+    from gatepass.stores.base import Entry, Lease, Store
     from gatepass.stores.file import FileStore
     from gatepass.stores.memory import MemoryStore
 
@@ -33,8 +33,11 @@ __all__ = [
     "ClientCredentials",
     "ClientSecret",
     "ConfigurationError",
+    "Entry",
     "FileStore",
     "GatepassError",
+    "Lease",
+    "McpHttpClient",
     "MemoryStore",
     "PrivateKeyJwt",
     "PublicClient",
@@ -57,8 +60,11 @@ _ROOMS = {
     "ClientCredentials": "profiles.client_credentials",
     "ClientSecret": "client_auth.client_secret",
     "ConfigurationError": "errors",
+    "Entry": "stores.base",
     "FileStore": "stores.file",
     "GatepassError": "errors",
+    "Lease": "stores.base",
+    "McpHttpClient": "integrations.mcp",
     "MemoryStore": "stores.memory",
     "PrivateKeyJwt": "client_auth.private_key_jwt",
     "PublicClient": "client_auth.public_client",

@@ -160,6 +160,20 @@ class Auth(httpx2.Auth):
         held = await self._source.aget(self._deadline_s)
         return {"Authorization": held.authorization}
 
+    def rejected(self, token: str) -> bool:
+        """Say that the resource answered a request with this token by a 401; the next call then gets another one.
+
+        For requests that no `Auth` sees the answer of. Clients that are given the `Auth` itself do this by themselves.
+
+        Args:
+            token: the access token that was refused.
+
+        Returns:
+            Whether it is worth sending the request again: a renewal is forced once in five seconds at the most.
+        """
+        held = self._source.held
+        return held is not None and (held.record.access_token != token or self._source.reject(held.generation))
+
     def for_httpx(self) -> httpx.Auth:
         """This object as an `httpx.Auth`, for sync and async clients of httpx."""
         from gatepass.integrations.httpx import HttpxAuth
@@ -179,7 +193,7 @@ class Auth(httpx2.Auth):
     def _covers(self, method: str, url: str) -> bool:
         if not method:
             msg = "method is empty; name the HTTP method of the request, such as 'POST'."
-            raise ConfigurationError(msg, code="method_invalid")
+            raise ConfigurationError(msg, code="http_method_invalid")
         try:
             parsed = httpx2.URL(url)
         except (httpx2.InvalidURL, TypeError):

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from gatepass.integrations.auth import Auth
 
-__all__ = ["EXTENSION", "authorization_error", "connect"]
+__all__ = ["EXTENSION", "McpHttpClient", "authorization_error", "connect"]
 
 EXTENSION = "io.modelcontextprotocol/oauth-client-credentials"
 """The extension that the client advertises (SEP-1046)."""
@@ -87,8 +87,8 @@ class _Session(Client):
         try:
             return await super().__aenter__()
         except BaseExceptionGroup as group:
-            reason = _only(group)
-            if reason is None:
+            reason, *others = _leaves(group)
+            if others:
                 raise
         raise (authorization_error(reason) or reason) if isinstance(reason, MCPError) else reason
 
@@ -98,36 +98,48 @@ class _Session(Client):
         try:
             await super().__aexit__(kind, error, traceback)
         except BaseExceptionGroup as group:
-            if error is None or _only(group) is not error:
+            if error is None or _leaves(group) != _leaves(error):  # more happened than what the body raised
                 raise
 
 
-def _only(group: BaseExceptionGroup[BaseException]) -> BaseException | None:
-    """The one exception in nested groups; None if there are several."""
-    if len(group.exceptions) != 1:
-        return None
-    (inner,) = group.exceptions
-    return _only(cast("BaseExceptionGroup[BaseException]", inner)) if isinstance(inner, BaseExceptionGroup) else inner
+def _leaves(error: BaseException) -> list[BaseException]:
+    """The exceptions in a group and its groups; of any other exception, itself."""
+    if not isinstance(error, BaseExceptionGroup):
+        return [error]
+    group = cast("BaseExceptionGroup[BaseException]", error)
+    return [leaf for inner in group.exceptions for leaf in _leaves(inner)]
 
 
 @asynccontextmanager
 async def _transport(auth: Auth, http_options: Mapping[str, Any]) -> AsyncGenerator[TransportStreams, None]:
     async with (
-        _SessionClient(auth, **{"timeout": _TIMEOUT, **http_options}) as http,
+        McpHttpClient(auth, **http_options) as http,
         streamable_http_client(auth.url, http_client=http) as streams,
     ):
         yield streams
 
 
-class _SessionClient(AuthorizedAsyncClient):
-    """What the SDK's transport sends through: here no failure of ours or of the network leaves as an exception."""
+class McpHttpClient(AuthorizedAsyncClient):
+    """An `AuthorizedAsyncClient` for an MCP transport: no failure of ours or of the network leaves it as an exception.
+
+    `connect` uses it. Give it to a transport of your own (`streamable_http_client(url, http_client=...)` of the SDK,
+    `httpx_client_factory` of FastMCP), and a failure there is the error of one call, too.
+
+    Args:
+        auth: the way in.
+        options: keyword options of `httpx2.AsyncClient`; its time-outs are MCP's (30 s, and 300 s to read) if left out.
+    """
+
+    def __init__(self, auth: Auth, **options: Any) -> None:
+        super().__init__(auth, **{"timeout": _TIMEOUT, **options})
 
     async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
         try:
             response = await super().send(request, **options)
+            await _read_json(response)
         except GatepassError as problem:
             failure = problem.again()
-        except httpx2.TransportError as problem:
+        except httpx2.RequestError as problem:
             failure = unreachable(problem, request.url.netloc.decode("ascii"), trust="http_options={'verify': ...}")
         else:
             if response.status_code not in _REFUSED:
@@ -135,6 +147,17 @@ class _SessionClient(AuthorizedAsyncClient):
             failure = _refusal(response)
             await response.aclose()
         return _answer(request, failure)
+
+
+async def _read_json(response: httpx2.Response) -> None:
+    """Read a JSON answer here, where it may break off; the transport reads event streams, and survives their end."""
+    if not response.headers.get("Content-Type", "").lower().startswith("application/json"):
+        return
+    try:
+        await response.aread()
+    except BaseException:
+        await response.aclose()
+        raise
 
 
 def _refusal(response: httpx2.Response) -> RemoteError:
