@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
-.PHONY: demo test check lint format bench conformance docs clean
+.PHONY: demo test check lint format bench conformance clean
 
 demo: $(STAMP)  ## the main job on an embedded default
 	$(BIN)/gatepass demo

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import pickle
 
-import gatepass
 import httpx2
 import pytest
+
+import gatepass
 
 ENDPOINT = "https://mcp.example.com/mcp"
 ISSUER = "https://as.example.com"
