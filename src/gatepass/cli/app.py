@@ -1,0 +1,99 @@
+"""The commands, put together: what `gatepass` alone says, and how a wrong call of it ends."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from inspect import getdoc
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gatepass.cli.exits import TABLE, Exit, UsageError
+from gatepass.cli.identity import refuse_secrets
+from gatepass.cli.spread import spread
+from gatepass.cli.voice import say
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+__all__ = ["run"]
+
+_COMMANDS = ("demo", "token", "tools", "call")
+"""In the order of the help. Each is a function in a module of its own name."""
+
+_EPILOG = f"Exit codes:\n\n\b\n{TABLE}"
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run a command; its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a text stream of the process
+    try:
+        refuse_secrets(arguments)
+        return int(_app(arguments)(list(arguments) or ["--help"], prog_name="gatepass", standalone_mode=False) or 0)
+    except UsageError as error:
+        say(str(error))
+    except typer.TyperException as error:  # what typer found wrong with the call
+        say(f"{error.format_message()}\n{_where_to_look(error)}")
+    except KeyboardInterrupt:
+        return Exit.INTERRUPTED
+    return Exit.USAGE
+
+
+def _app(arguments: Sequence[str]) -> typer.Typer:
+    """All commands, or only the one that is called: each costs time to put together."""
+    styled = sys.stdout.isatty()
+    app = typer.Typer(
+        rich_markup_mode="rich" if styled else None,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        epilog=_laid_out(_EPILOG, styled=styled),
+    )
+    app.callback(help=_laid_out(getdoc(gatepass) or "", styled=styled))(gatepass)
+    for name in arguments[:1] if arguments and arguments[0] in _COMMANDS else _COMMANDS:
+        command: Callable[..., None] = getattr(import_module(f"gatepass.cli.{name}"), name)
+        app.command(help=_laid_out(getdoc(command) or "", styled=styled))(spread(command))
+    return app
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        sys.stdout.write(f"gatepass {version('gatepass')}\n")
+        raise typer.Exit
+
+
+def gatepass(
+    *,
+    show_version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_print_version)
+    ] = False,
+) -> None:
+    """Gets a program past the gate of a protected MCP server, with OAuth client credentials.
+
+    \b
+    gatepass demo                                see it work, on this machine
+    gatepass tools https://host/mcp              list the tools of a server
+    gatepass call https://host/mcp add a=1 b=2   call one of them
+    gatepass token https://host/mcp              the access token, for a script
+
+    Who you are comes from options or the environment: GATEPASS_CLIENT_ID, with GATEPASS_CLIENT_SECRET or
+    GATEPASS_PRIVATE_KEY_FILE; GATEPASS_ISSUER and GATEPASS_SCOPES say where and for what.
+    """
+    del show_version
+
+
+def _laid_out(text: str, *, styled: bool) -> str:
+    """Help as typer wants it: for rich each paragraph on one line, but for those that a backspace marks."""
+    if not styled:
+        return text
+    paragraphs = text.split("\n\n")
+    return "\n\n".join(each[2:] if each.startswith("\b\n") else each.replace("\n", " ") for each in paragraphs)
+
+
+def _where_to_look(error: Any) -> str:
+    context = getattr(error, "ctx", None)
+    return f"Try: {context.command_path if context else 'gatepass'} --help"

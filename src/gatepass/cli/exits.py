@@ -1,0 +1,79 @@
+"""How a command ends: its exit code, and the line or two that say what happened and what to do."""
+
+from __future__ import annotations
+
+import enum
+
+from gatepass.cli.wording import as_options
+from gatepass.errors import ConfigurationError, GatepassError, RemoteError, StoreError, UnreachableError
+
+__all__ = ["TABLE", "Exit", "ToolError", "UsageError", "exit_of", "explain"]
+
+
+class Exit(enum.IntEnum):
+    """What the exit code tells a script."""
+
+    DONE = 0
+    TOOL_ERROR = 1
+    USAGE = 2
+    CONFIGURATION = 3
+    REFUSED_BY_AUTHORIZATION_SERVER = 4
+    REFUSED_BY_SERVER = 5
+    UNREACHABLE = 6
+    BUG = 70
+    INTERRUPTED = 130
+    BROKEN_PIPE = 141
+
+
+_MEANINGS = {
+    Exit.DONE: "done",
+    Exit.TOOL_ERROR: "the tool said that it failed",
+    Exit.USAGE: "usage: an option or argument does not fit",
+    Exit.CONFIGURATION: "configuration: a key, a secret, a URL or the store can't be used",
+    Exit.REFUSED_BY_AUTHORIZATION_SERVER: "refused by the authorization server",
+    Exit.REFUSED_BY_SERVER: "refused by the MCP server",
+    Exit.UNREACHABLE: "unreachable, or no answer in time",
+    Exit.BUG: "a bug of gatepass's own",
+    Exit.INTERRUPTED: "interrupted with Ctrl-C",
+}
+
+TABLE = "\n".join(f"  {code:>3}  {meaning}" for code, meaning in _MEANINGS.items())
+"""The exit codes, for people."""
+
+
+class UsageError(Exception):
+    """The command was called in a way that can't be meant."""
+
+
+class ToolError(Exception):
+    """A tool was called, and answered that it failed; or a claim of the demo did not hold."""
+
+
+def exit_of(error: Exception) -> Exit:
+    """The exit code of a command that ends with this error."""
+    match error:
+        case ToolError():
+            return Exit.TOOL_ERROR
+        case UsageError():
+            return Exit.USAGE
+        case ConfigurationError() | StoreError():
+            return Exit.CONFIGURATION
+        case RemoteError(by="resource_server"):
+            return Exit.REFUSED_BY_SERVER
+        case RemoteError():
+            return Exit.REFUSED_BY_AUTHORIZATION_SERVER
+        case UnreachableError():
+            return Exit.UNREACHABLE
+        case _:
+            return Exit.BUG
+
+
+def explain(error: Exception) -> str:
+    """What happened and what to do, in the words of the command line. An error that is not ours is not quoted."""
+    match error:
+        case GatepassError():
+            return as_options(error)
+        case ToolError() | UsageError():
+            return str(error)
+        case _:
+            return f"failed unexpectedly ({type(error).__name__}). Run it again with --debug, and please report this."

@@ -1,0 +1,52 @@
+"""Results on stdout: fit for a person on a terminal, fit for a program everywhere else."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from gatepass.cli.voice import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["write_json", "write_table", "write_text"]
+
+
+def write_text(text: str) -> None:
+    """A text of a server's, as it is; a terminal gets none of its control characters."""
+    sys.stdout.write((printable(text) if sys.stdout.isatty() else text).rstrip("\n") + "\n")
+
+
+def write_json(value: object) -> None:
+    """A value as JSON, indented."""
+    sys.stdout.write(msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n")
+
+
+def write_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Columns with a head. On a terminal they fit its width; else each row is one line, however long."""
+    clean = [[" ".join(printable(cell).split()) for cell in row] for row in rows]
+    if sys.stdout.isatty():
+        _write_fitting(head, clean)
+        return
+    lines = [[name.upper() for name in head], *clean]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        sys.stdout.write("  ".join(cells).rstrip() + "\n")
+
+
+def _write_fitting(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    for number, name in enumerate(head):
+        table.add_column(name, style="cyan" if number == 0 else None, overflow="fold")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    Console(highlight=False).print(table)

@@ -1,0 +1,55 @@
+"""`gatepass tools`: what an MCP server can do."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gatepass.cli.access import Access, Url, Way
+from gatepass.cli.identity import Who  # noqa: TC001 - typer reads the annotations
+from gatepass.cli.schema import signature
+from gatepass.cli.screen import write_json, write_table
+from gatepass.cli.voice import Voice, note
+
+if TYPE_CHECKING:
+    from mcp_types import Tool
+
+__all__ = ["tools"]
+
+
+def tools(
+    url: Url,
+    who: Who,
+    way: Way,
+    voice: Voice,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Everything that the server says of them, as JSON.")] = False,
+) -> None:
+    """List the tools of an MCP server and their arguments.
+
+    \b
+    $ gatepass tools https://mcp.example.com/mcp
+    $ gatepass tools https://mcp.example.com/mcp --json | jq -r '.[].name'
+    """
+    listed = asyncio.run(_list(Access.to(url, who, way)))
+    if as_json:
+        write_json([tool.model_dump(mode="json", by_alias=True, exclude_none=True) for tool in listed])
+    elif listed:
+        write_table(("tool", "what it does", "arguments"), [_row(tool) for tool in listed])
+    else:
+        note(voice, "The server has no tools.")
+
+
+async def _list(access: Access) -> list[Tool]:
+    from gatepass.cli.session import all_tools, session
+
+    async with session(access) as mcp:
+        return await all_tools(mcp)
+
+
+def _row(tool: Tool) -> tuple[str, str, str]:
+    schema: dict[str, Any] = tool.input_schema
+    first_line = next(iter((tool.description or tool.title or "").strip().splitlines()), "")
+    return tool.name, first_line, signature(schema)

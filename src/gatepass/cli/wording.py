@@ -1,0 +1,46 @@
+"""The library's errors name arguments of Python; here each becomes the option that does the same."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gatepass.errors import GatepassError
+
+__all__ = ["as_options", "in_options"]
+
+_WORDS = tuple(
+    (re.compile(pattern), option)
+    for pattern, option in (
+        (r"\bissuer='([^']*)'", r"--issuer \1"),
+        (r"\b(?:http=)?TokenHttp\(verify='([^']*)'\)", r"--ca-file \1"),
+        (r"\bhttp_options=\{'verify': \.\.\.\}", "--ca-file PATH"),
+        (r"\ballow_(metadata|endpoint)_origins=\['([^']*)'\]", r"--allow-\1-origin \2"),
+        (r"`allow_(metadata|endpoint)_origins`", r"--allow-\1-origin"),
+        (r"\b(issuer|scopes)=\.\.\.", r"--\1"),
+        (r"`(issuer|scopes)`(?! in)", r"--\1"),
+        (r"\btoken_endpoint=\.\.\.", "--token-endpoint"),
+        (r"\bgive FileStore\b", "give --store"),
+        (r"^resource (?=does|has|holds|is)", "The URL "),
+    )
+)
+
+_ADVICE = {
+    "key_password_missing": "The password: --private-key-password-file PATH or --private-key-password-env NAME.",
+    "issuer_not_listed": "It was given by --issuer or GATEPASS_ISSUER.",
+}
+
+
+def as_options(error: GatepassError) -> str:
+    """What an error says, in the words of the command line."""
+    said = in_options(str(error))
+    advice = _ADVICE.get(error.code)
+    return f"{said}\n{advice}" if advice else said
+
+
+def in_options(text: str) -> str:
+    """A text of the library's, with options instead of arguments."""
+    for pattern, option in _WORDS:
+        text = pattern.sub(option, text)
+    return text
