@@ -7,22 +7,22 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
+import re
 import ssl
 import threading
 import time
 import zlib
-from contextlib import closing, suppress
+from contextlib import closing
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import httpx2
 
 from gatepass.core.http import HttpRequest, HttpResponse
 from gatepass.errors import ConfigurationError, GatepassError, RemoteError, UnreachableError
 from gatepass.mutex import Mutex
+from gatepass.protocol.text import clean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -45,33 +45,47 @@ for _name in ("connection", "http11", "http2", "proxy", "socks"):
 
 _LIMITS = httpx2.Limits(max_connections=16, max_keepalive_connections=0)
 """Each request has a connection of its own: renewals are far apart, and one that was kept may be dead by then."""
+_AUTHORITY = re.compile(r"//(?:[^/?#]*@)?([^/?#\s]+)")
+_AT_ONCE_S = 0.001
+"""A time-out of 0 would mean none."""
 
 
-class Line:
-    """The connection of one request. `cut` breaks it, from any thread, when its answer trickles in for ever.
+class _Limit:
+    """One limit for all that a request does on its connection.
 
     The time-outs of a socket count from byte to byte; a server that sends its headers slowly enough meets none of them.
     """
 
-    def __init__(self) -> None:
-        self._socket: socket.socket | None = None
-        self._over = False
+    def __init__(self, timeout_s: float) -> None:
+        self._until = time.monotonic() + timeout_s
+
+    @property
+    def left_s(self) -> float:
+        """How long the request may still take, in seconds."""
+        return self._until - time.monotonic()
 
     def trace(self, event: str, info: dict[str, Any]) -> None:
-        """What happens on the way; httpcore2 calls it."""
+        """Take a new connection in charge; httpcore2 calls it with all that happens on the way."""
         if event.endswith(("connect_tcp.complete", "start_tls.complete")):
-            self._socket = info["return_value"].get_extra_info("socket")
+            self._limit(info["return_value"])
 
-    def over(self) -> None:
-        """The answer is there: nothing to cut any more."""
-        self._over, self._socket = True, None
+    def _limit(self, stream: Any) -> None:
+        start_tls, read, write = stream.start_tls, stream.read, stream.write
 
-    def cut(self) -> None:
-        """Break the connection, if it is still there."""
-        line = self._socket
-        if line is not None and not self._over:
-            with suppress(OSError):
-                socket.socket.shutdown(line, socket.SHUT_RDWR)  # not that of TLS, which belongs to the other thread
+        def start_tls_in_time(ssl_context: Any, server_hostname: Any = None, timeout: float | None = None) -> Any:
+            return start_tls(ssl_context, server_hostname, self._sooner(timeout))
+
+        def read_in_time(max_bytes: int, timeout: float | None = None) -> Any:
+            return read(max_bytes, self._sooner(timeout))
+
+        def write_in_time(buffer: bytes, timeout: float | None = None) -> Any:
+            return write(buffer, self._sooner(timeout))
+
+        stream.start_tls, stream.read, stream.write = start_tls_in_time, read_in_time, write_in_time
+
+    def _sooner(self, timeout_s: float | None) -> float:
+        left_s = max(_AT_ONCE_S, self.left_s)
+        return left_s if timeout_s is None else min(timeout_s, left_s)
 
 
 class TokenHttp:
@@ -102,11 +116,15 @@ class TokenHttp:
         max_body_bytes: int = 1024 * 1024,
         transport: httpx2.BaseTransport | None = None,
     ) -> None:
-        if verify is False:
+        if not verify:
             msg = (
-                "verify=False would show your credentials to anybody on the way. Give the server's CA: verify='ca.pem'."
+                f"verify={verify!r} would show your credentials to anybody on the way. "
+                "Give the server's CA: verify='ca.pem'."
             )
             raise ConfigurationError(msg, code="verify_invalid")
+        if transport is not None and (proxy is not None or cert is not None or verify is not True):
+            msg = "transport does the connecting: give proxy, verify and cert to it, not to TokenHttp."
+            raise ConfigurationError(msg, code="transport_invalid")
         if not timeout_s > 0:
             msg = f"timeout_s is {timeout_s}; it must be more than 0 seconds."
             raise ConfigurationError(msg, code="timeout_invalid")
@@ -123,17 +141,8 @@ class TokenHttp:
         self._client: httpx2.Client | None = None
         self._pid = 0
 
-    @property
-    def timeout_s(self) -> float:
-        """How long one request may take in all, in seconds."""
-        return self._timeout_s
-
-    def send(self, request: HttpRequest, line: Line | None = None) -> HttpResponse:
+    def send(self, request: HttpRequest) -> HttpResponse:
         """Send a request and read its answer whole.
-
-        Args:
-            request: what to send.
-            line: learns of the connection, so that another thread can cut it.
 
         Raises:
             UnreachableError: no answer came, or it broke off or took too long; retryable.
@@ -141,22 +150,24 @@ class TokenHttp:
             ConfigurationError: the settings can't be used, or the request can't be sent.
         """
         client = self._ready_client()
-        where = urlsplit(request.url).netloc.rpartition("@")[2]
+        where = _host_of(request.url)
+        limit = _Limit(self._timeout_s)
         _quiet.on = True
         try:
-            return self._exchange(client, _built(client, request, where, line or Line()), where)
+            return self._exchange(client, _built(client, request, where, limit), where, limit)
         except GatepassError as failure:
             error: GatepassError = failure.again()
+        except (httpx2.LocalProtocolError, httpx2.UnsupportedProtocol) as problem:
+            error = _unfit(problem, where)
         except httpx2.HTTPError as problem:
             error = unreachable(problem, where, timeout_s=self._timeout_s)
-        except Exception as problem:  # noqa: BLE001 - a line that was cut breaks in many ways
+        except Exception as problem:  # noqa: BLE001 - a transport may be anybody's, and its texts may quote the request
             error = _broken(problem, where)
         finally:
             _quiet.on = False
         raise error
 
-    def _exchange(self, client: httpx2.Client, request: httpx2.Request, where: str) -> HttpResponse:
-        limit = time.monotonic() + self._timeout_s
+    def _exchange(self, client: httpx2.Client, request: httpx2.Request, where: str, limit: _Limit) -> HttpResponse:
         body = bytearray()
         with closing(client.send(request, stream=True)) as response:
             for chunk in _chunks(response, self._max_body_bytes):
@@ -164,7 +175,7 @@ class TokenHttp:
                 if len(body) > self._max_body_bytes:
                     msg = f"{where} answered with more than {self._max_body_bytes} bytes; that is no OAuth document."
                     raise RemoteError(msg, code="response_too_large", status=response.status_code)
-                if time.monotonic() > limit:
+                if limit.left_s < 0:
                     msg = f"{where} sent its answer too slowly: it was not complete after {self._timeout_s:g} s."
                     raise UnreachableError(msg, code="timeout", retryable=True)
             return HttpResponse(
@@ -190,7 +201,7 @@ class TokenHttp:
                 follow_redirects=False,
                 cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
                 headers={
-                    "User-Agent": f"gatepass/{version('gatepass')}",
+                    "User-Agent": _user_agent(),
                     "Accept-Encoding": "identity",
                     "Connection": "close",
                 },
@@ -201,9 +212,7 @@ class TokenHttp:
         msg = f"{which} can't be used ({kind}). Give a URL such as http://proxy.example.com:3128."
         raise ConfigurationError(msg, code="proxy_invalid")
 
-    def _ssl_context(self) -> ssl.SSLContext | bool:
-        if self._verify is True and self._cert is None:
-            return True
+    def _ssl_context(self) -> ssl.SSLContext:
         try:
             if isinstance(self._verify, ssl.SSLContext):
                 context = self._verify
@@ -212,17 +221,28 @@ class TokenHttp:
             else:
                 context = ssl.create_default_context(cafile=self._verify)
             if self._cert is not None:
-                context.load_cert_chain(*((self._cert,) if isinstance(self._cert, str) else self._cert))
-        except (OSError, ValueError) as problem:
+                certificate, key = (self._cert, None) if isinstance(self._cert, str) else self._cert
+                context.load_cert_chain(certificate, key, password="")  # or OpenSSL asks for one at the terminal
+        except (OSError, ValueError, TypeError) as problem:
             reason = type(problem).__name__
         else:
             return context
-        msg = f"verify={self._verify!r} or cert={self._cert!r} can't be loaded ({reason}): give paths of PEM files."
+        if self._verify is True and self._cert is None:
+            msg = f"The CA bundle that SSL_CERT_FILE or SSL_CERT_DIR names can't be loaded ({reason})."
+        else:
+            msg = f"verify={self._verify!r} or cert={self._cert!r} can't be loaded ({reason}): give paths of PEM files."
         raise ConfigurationError(msg, code="tls_invalid")
 
     def __getstate__(self) -> dict[str, object]:
         msg = "A TokenHttp can't be pickled: make one where it is used."
         raise TypeError(msg)
+
+
+def _user_agent() -> str:
+    try:
+        return f"gatepass/{version('gatepass')}"
+    except PackageNotFoundError:  # a program frozen into one file
+        return "gatepass"
 
 
 def _chunks(response: httpx2.Response, most: int) -> Iterator[bytes]:
@@ -236,19 +256,30 @@ def _chunks(response: httpx2.Response, most: int) -> Iterator[bytes]:
         yield chunk if unpack is None else unpack.decompress(chunk, most + 1)
 
 
-def _built(client: httpx2.Client, request: HttpRequest, where: str, line: Line) -> httpx2.Request:
+def _host_of(url: str) -> str:
+    """Host and port, also of what is no URL."""
+    match = _AUTHORITY.search(url)
+    return match[1] if match else "a server without a name"
+
+
+def _built(client: httpx2.Client, request: HttpRequest, where: str, limit: _Limit) -> httpx2.Request:
     try:
         return client.build_request(
             request.method,
             request.url,
             headers=list(request.headers),
             content=request.body or None,
-            extensions={"trace": line.trace},
+            extensions={"trace": limit.trace},
         )
     except (httpx2.InvalidURL, ValueError, TypeError) as problem:
-        kind = type(problem).__name__
+        error = _unfit(problem, where)
+    raise error
+
+
+def _unfit(problem: Exception, where: str) -> ConfigurationError:
+    kind = type(problem).__name__
     msg = f"A request to {where} can't be sent ({kind}): something in it is no valid URL or header."
-    raise ConfigurationError(msg, code="request_invalid")
+    return ConfigurationError(msg, code="request_invalid")
 
 
 def unreachable(
@@ -271,8 +302,9 @@ def unreachable(
         limit = "in time" if timeout_s is None else f"within {timeout_s:g} s"
         return UnreachableError(f"{where} gave no {kind} {limit}.", code="timeout", retryable=True)
     if isinstance(problem, httpx2.ConnectError | httpx2.ProxyError):
-        hint = _connect_hint(str(problem), trust)
-        return UnreachableError(f"{where} can't be reached: {problem}.{hint}", code="unreachable", retryable=True)
+        text = clean(str(problem)) or type(problem).__name__
+        msg = f"{where} can't be reached: {text}.{_connect_hint(text, trust)}"
+        return UnreachableError(msg, code="unreachable", retryable=True)
     return _broken(problem, where)
 
 

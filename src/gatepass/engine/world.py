@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING
 
 from gatepass.core.secret import CommandReference, EnvReference, FileReference, Secret
 from gatepass.core.world import AssertionSource, Instant, Notice, PrivateKey, Signer
-from gatepass.engine.token_http import Line, TokenHttp
 from gatepass.errors import ConfigurationError, GatepassError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterable
 
     from gatepass.core.http import HttpRequest, HttpResponse
-    from gatepass.engine.pool import Pool
+    from gatepass.engine.token_http import TokenHttp
     from gatepass.signers.file import KeyRing
 
 __all__ = ["RealWorld"]
@@ -28,8 +27,6 @@ _log = logging.getLogger("gatepass")
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING}
 _COMMAND_TIMEOUT_S = 30.0
 _MAX_FILE_BYTES = 1024 * 1024
-_GRACE_S = 1.0
-"""A request that is not answered by then is broken off: its answer trickles in too slowly for any time-out."""
 _PROCESS_SALT = os.urandom(32)
 
 
@@ -39,23 +36,16 @@ class RealWorld:
     Args:
         http: the token client.
         keys: the keys of this process.
-        pool: keeps the time of requests.
     """
 
-    def __init__(self, http: TokenHttp, keys: KeyRing, pool: Pool) -> None:
+    def __init__(self, http: TokenHttp, keys: KeyRing) -> None:
         self._http = http
         self._keys = keys
-        self._pool = pool
         self._said: set[tuple[str, str]] = set()
         self._seen: dict[Secret, bytes] = {}
 
     def send(self, request: HttpRequest) -> HttpResponse:
-        line = Line()
-        self._pool.run_later(self._http.timeout_s + _GRACE_S, "watch", line.cut)
-        try:
-            return self._http.send(request, line)
-        finally:
-            line.over()
+        return self._http.send(request)
 
     def now(self) -> Instant:
         return Instant(wall=time.time(), mono=time.monotonic())

@@ -121,7 +121,7 @@ class Auth(httpx2.Auth):
             profile=profile,
             target=target,
             store=store if store is not None else MemoryStore(),
-            world=RealWorld(http if http is not None else _shared_http, _shared_keys, pool),
+            world=RealWorld(http if http is not None else _shared_http, _shared_keys),
             pool=pool,
             policy=Policy(),
         )
