@@ -10,10 +10,14 @@ import sys
 import time
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmarks import measures
 from benchmarks.bench import Bench
 from benchmarks.results import Result, as_json, as_table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 
 def main() -> None:
@@ -21,17 +25,23 @@ def main() -> None:
     options = _options()
     logging.getLogger().addHandler(logging.NullHandler())  # what the contenders say about the troubles made for them
     results: list[Result] = []
-    names = options.only or list(measures.ALL)
-    with Bench(quick=options.quick) as bench:
-        for number, name in enumerate(names, 1):
-            print(f"[{number}/{len(names)}] {name} ...", end=" ", file=sys.stderr, flush=True)
-            start = time.monotonic()
-            results += measures.ALL[name](bench)
-            print(f"{time.monotonic() - start:.1f} s", file=sys.stderr, flush=True)
-    print(_heading())
-    print(as_table(results))
+    try:
+        with Bench(quick=options.quick) as bench:
+            results.extend(_measured(bench, options.only or list(measures.ALL)))
+    finally:  # what was measured before something broke took its time, too
+        print(_heading())
+        print(as_table(results))
     if options.json:
         options.json.write_text(json.dumps(as_json(results), indent=2, ensure_ascii=False) + "\n")
+
+
+def _measured(bench: Bench, names: Sequence[str]) -> Iterator[Result]:
+    """The results of each measure, as they come; how far it has got stands on standard error."""
+    for number, name in enumerate(names, 1):
+        print(f"[{number}/{len(names)}] {name} ...", end=" ", file=sys.stderr, flush=True)
+        start = time.monotonic()
+        yield from measures.ALL[name](bench)
+        print(f"{time.monotonic() - start:.1f} s", file=sys.stderr, flush=True)
 
 
 def _options() -> argparse.Namespace:

@@ -11,12 +11,9 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from mcp.client.auth.extensions.client_credentials import SignedJWTParameters
 
-from benchmarks.results import FIXED, GATEPASS, SDK, Result, compare, interleave
-from gatepass import PrivateKeyJwt, TokenHttp
-from gatepass.engine.pool import shared_pool
-from gatepass.engine.world import RealWorld
+from benchmarks.results import FIXED, GATEPASS, SDK, Result, best, compare
+from gatepass import Auth, ClientCredentials, PrivateKeyJwt
 from gatepass.protocol.server import ServerMetadata
-from gatepass.signers.file import KeyRing
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -27,6 +24,7 @@ __all__ = ["assertion"]
 
 ISSUER = "https://auth.example.com"
 A_CLAIM_SET = b"x" * 300
+IN_A_ROW = 5
 
 
 def assertion(bench: Bench) -> Iterator[Result]:
@@ -34,9 +32,10 @@ def assertion(bench: Bench) -> Iterator[Result]:
     pem = bench.key_file.read_text()
     key = load_pem_private_key(pem.encode(), None)
     assert isinstance(key, RSAPrivateKey)
-    world = RealWorld(TokenHttp(), KeyRing(), shared_pool())
-    server = ServerMetadata(issuer=ISSUER, token_endpoint=f"{ISSUER}/token")
     client = PrivateKeyJwt("bench-key", bench.key_file)
+    auth = Auth("https://mcp.example.com/mcp", ClientCredentials(client))
+    world = auth._source.world  # noqa: SLF001 - in public, an assertion is only seen by the server
+    server = ServerMetadata(issuer=ISSUER, token_endpoint=f"{ISSUER}/token")
     provider = SignedJWTParameters(issuer="bench-key", subject="bench-key", signing_key=pem).create_assertion_provider()
     client.authenticate(world, server)  # loads the key
     samples = {
@@ -44,15 +43,16 @@ def assertion(bench: Bench) -> Iterator[Result]:
         GATEPASS: _timed(lambda: client.authenticate(world, server)),
         SDK: _timed(lambda: _result(provider(ISSUER))),
     }
-    seconds = interleave(samples, bench.rounds(200), patience_s=2.0)
+    seconds = best(samples, bench.rounds(200), patience_s=2.0)
     yield compare("an RS256 assertion, against the bare signature", seconds, at_most=1.1)
 
 
 def _timed(action: Callable[[], object]) -> Callable[[], float]:
     def sample() -> float:
         start = perf_counter()
-        action()
-        return perf_counter() - start
+        for _ in range(IN_A_ROW):
+            action()
+        return (perf_counter() - start) / IN_A_ROW
 
     return sample
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["FIXED", "GATEPASS", "SDK", "Result", "as_json", "as_table", "compare", "interleave"]
+__all__ = ["FIXED", "GATEPASS", "SDK", "Result", "as_json", "as_table", "best", "compare", "interleave"]
 
 FIXED = "fixed header"
 GATEPASS = "gatepass"
@@ -39,8 +39,10 @@ class Result:
     met: bool | None = None
 
 
-def interleave(samples: Mapping[str, Callable[[], float]], rounds: int, *, patience_s: float = 4.0) -> dict[str, float]:
-    """The best of several rounds for each, in seconds: taken in turn, so that a busy moment strikes all alike.
+def interleave(
+    samples: Mapping[str, Callable[[], float]], rounds: int, *, patience_s: float = 4.0
+) -> dict[str, list[float]]:
+    """Several samples of each, taken in turn, so that a busy moment of the machine strikes all alike.
 
     Args:
         samples: how to take one sample of each contender.
@@ -55,7 +57,12 @@ def interleave(samples: Mapping[str, Callable[[], float]], rounds: int, *, patie
                 start = perf_counter()
                 taken[name].append(sample())
                 spent_s[name] += perf_counter() - start
-    return {name: min(values) for name, values in taken.items()}
+    return taken
+
+
+def best(samples: Mapping[str, Callable[[], float]], rounds: int, *, patience_s: float = 4.0) -> dict[str, float]:
+    """The least of `interleave`: what it takes when nothing else is going on."""
+    return {name: min(taken) for name, taken in interleave(samples, rounds, patience_s=patience_s).items()}
 
 
 def compare(measure: str, seconds: Mapping[str, float], *, at_most: float | None = None) -> Result:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import httpx2
 
 from benchmarks.contenders import FixedHeader, gatepass_auth, sdk_auth
-from benchmarks.results import FIXED, GATEPASS, SDK, Result, compare, interleave
+from benchmarks.results import FIXED, GATEPASS, SDK, Result, best, compare
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -50,7 +50,7 @@ def short_tokens(bench: Bench) -> Iterator[Result]:
 
     servers.issue_short_tokens(TOKEN_S)
     servers.trouble_token_endpoint(delay_s=TOKEN_REQUEST_S)
-    seconds = interleave({name: sampler(name) for name in contenders}, 2)
+    seconds = best({name: sampler(name) for name in contenders}, 2)
     servers.trouble_token_endpoint()
     servers.issue_short_tokens(None)
     what = f"tokens of {TOKEN_S:g} s, {RATE_HZ} calls a second:"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.bench import finish
 from benchmarks.programs import fixed_header, with_gatepass, with_gatepass_and_key, with_sdk, with_sdk_and_key
-from benchmarks.results import FIXED, GATEPASS, SDK, Result, compare, interleave
+from benchmarks.results import FIXED, GATEPASS, SDK, Result, best, compare
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -23,12 +23,12 @@ NAMES_IMPORT = "from gatepass import Auth, ClientCredentials, ClientSecret"
 
 def import_time(bench: Bench) -> Iterator[Result]:
     """The import as such, and with the names that a program with a client secret uses."""
-    best = _best(
+    took = _fresh(
         bench, {"httpx2": "import httpx2", "gatepass": "import gatepass", "names": NAMES_IMPORT, "sdk": SDK_IMPORT}
     )
-    seconds = {FIXED: best["httpx2"], GATEPASS: best["gatepass"], SDK: best["sdk"]}
+    seconds = {FIXED: took["httpx2"], GATEPASS: took["gatepass"], SDK: took["sdk"]}
     yield compare("import, against `import httpx2`", seconds, at_most=1.15)
-    seconds = {FIXED: best["httpx2"], GATEPASS: best["names"], SDK: best["sdk"]}
+    seconds = {FIXED: took["httpx2"], GATEPASS: took["names"], SDK: took["sdk"]}
     yield compare("import of Auth, ClientCredentials, ClientSecret", seconds, at_most=1.15)
 
 
@@ -37,7 +37,7 @@ def first_answer(bench: Bench) -> Iterator[Result]:
     site, key_file = bench.servers.site, bench.key_file
     what = "process start to first answer"
 
-    best = _best(
+    took = _fresh(
         bench,
         {
             "fixed": fixed_header(site),
@@ -45,10 +45,10 @@ def first_answer(bench: Bench) -> Iterator[Result]:
             "cold": with_gatepass(site),
         },
     )
-    yield compare(f"{what}, token stored", {FIXED: best["fixed"], GATEPASS: best["stored"]}, at_most=1.1)
-    yield compare(f"{what}, cold", {FIXED: best["fixed"], GATEPASS: best["cold"]}, at_most=1.1)
+    yield compare(f"{what}, token stored", {FIXED: took["fixed"], GATEPASS: took["stored"]}, at_most=1.1)
+    yield compare(f"{what}, cold", {FIXED: took["fixed"], GATEPASS: took["cold"]}, at_most=1.1)
 
-    best = _best(
+    took = _fresh(
         bench,
         {
             "fixed": fixed_header(site, asynchronous=True),
@@ -58,9 +58,9 @@ def first_answer(bench: Bench) -> Iterator[Result]:
             "sdk, key": with_sdk_and_key(site, key_file),
         },
     )
-    seconds = {FIXED: best["fixed"], GATEPASS: best["gatepass"], SDK: best["sdk"]}
+    seconds = {FIXED: took["fixed"], GATEPASS: took["gatepass"], SDK: took["sdk"]}
     yield compare(f"{what}, cold, asyncio", seconds, at_most=1.1)
-    seconds = {FIXED: best["fixed"], GATEPASS: best["gatepass, key"], SDK: best["sdk, key"]}
+    seconds = {FIXED: took["fixed"], GATEPASS: took["gatepass, key"], SDK: took["sdk, key"]}
     yield compare(f"{what}, cold, asyncio, RSA key", seconds)
 
 
@@ -88,7 +88,7 @@ def processes(bench: Bench) -> Iterator[Result]:
     )
 
 
-def _best(bench: Bench, programs: Mapping[str, str]) -> dict[str, float]:
+def _fresh(bench: Bench, programs: Mapping[str, str]) -> dict[str, float]:
     for program in programs.values():
         bench.time_python(program)  # writes the byte code, and the token where one is to be stored
 
@@ -96,4 +96,4 @@ def _best(bench: Bench, programs: Mapping[str, str]) -> dict[str, float]:
         return lambda: bench.time_python(program)
 
     samples = {name: sampler(program) for name, program in programs.items()}
-    return interleave(samples, bench.rounds(ROUNDS), patience_s=2.5)
+    return best(samples, bench.rounds(ROUNDS), patience_s=2.0)
