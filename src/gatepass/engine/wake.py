@@ -5,6 +5,7 @@ A future that all shared would be cancelled for all by the first who is. Here a 
 
 from __future__ import annotations
 
+import logging
 import sys
 import threading
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from gatepass.lifecycle.policy import Held
 
 __all__ = ["AsyncioWaiter", "ThreadWaiter", "TrioWaiter", "Waiter", "task_waiter"]
+
+_log = logging.getLogger("gatepass")
 
 
 class Waiter:
@@ -41,7 +44,10 @@ class Waiter:
         """Hand over the outcome and wake the caller, from any thread."""
         self.outcome = outcome
         self.done = True
-        self._wake()
+        try:
+            self._wake()
+        except Exception as problem:  # noqa: BLE001 - a loop may be anybody's; its trouble must not reach the next waiter
+            _log.error("A caller of gatepass could not be woken (%s).", type(problem).__name__)
 
     def _wake(self) -> None:
         raise NotImplementedError
@@ -120,7 +126,15 @@ class TrioWaiter(Waiter):
 
 def task_waiter(until: float, bare_ok: bool) -> AsyncioWaiter | TrioWaiter:
     """The waiter for the running task, whichever library runs it."""
-    trio_module = sys.modules.get("trio")
-    if trio_module is not None and trio_module.lowlevel.in_trio_run():
-        return TrioWaiter(until, bare_ok)
-    return AsyncioWaiter(until, bare_ok)
+    return TrioWaiter(until, bare_ok) if _in_trio_task() else AsyncioWaiter(until, bare_ok)
+
+
+def _in_trio_task() -> bool:
+    """Whether trio runs this task; that it runs in this thread is not enough, since asyncio may be its host."""
+    if "trio" not in sys.modules:
+        return False
+    try:
+        sys.modules["trio"].lowlevel.current_task()
+    except (RuntimeError, AttributeError):  # not of trio's, or trio is being imported just now
+        return False
+    return True
