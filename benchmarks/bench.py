@@ -40,7 +40,7 @@ class Bench:
 
     def rounds(self, thorough: int) -> int:
         """How many rounds to take where a thorough run takes that many."""
-        return max(2, thorough // 5) if self._quick else thorough
+        return max(1, thorough // 5) if self._quick else thorough
 
     @cached_property
     def servers(self) -> Servers:

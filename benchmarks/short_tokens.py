@@ -50,7 +50,7 @@ def short_tokens(bench: Bench) -> Iterator[Result]:
 
     servers.issue_short_tokens(TOKEN_S)
     servers.trouble_token_endpoint(delay_s=TOKEN_REQUEST_S)
-    seconds = best({name: sampler(name) for name in contenders}, 2)
+    seconds = best({name: sampler(name) for name in contenders}, bench.rounds(2))
     servers.trouble_token_endpoint()
     servers.issue_short_tokens(None)
     what = f"tokens of {TOKEN_S:g} s, {RATE_HZ} calls a second:"
