@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import json
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -18,20 +19,23 @@ from gatepass.core.http import HttpRequest, HttpResponse
 from gatepass.core.secret import Secret
 from gatepass.core.target import Target
 from gatepass.core.world import Instant, Notice
-from gatepass.discovery import Discovery
 from gatepass.engine.source import Source
 from gatepass.engine.wake import Waiter
 from gatepass.errors import GatepassError
 from gatepass.grants.exchange import Issued
 from gatepass.lifecycle.policy import Held, Policy
 from gatepass.profiles.base import Known, Obtained
-from gatepass.protocol.server import ServerMetadata
 from gatepass.protocol.token import TokenResponse
 from gatepass.stores.base import Store
 from gatepass.stores.memory import MemoryStore
 
 ISSUER = "https://as.example.com"
 ENDPOINT = "https://mcp.example.com/mcp"
+RESOURCE_METADATA = "https://mcp.example.com/.well-known/oauth-protected-resource/mcp"
+DOCUMENTS = {
+    RESOURCE_METADATA: {"resource": ENDPOINT, "authorization_servers": [ISSUER]},
+    f"{ISSUER}/.well-known/oauth-authorization-server": {"issuer": ISSUER, "token_endpoint": f"{ISSUER}/token"},
+}
 
 
 class Clock:
@@ -91,6 +95,7 @@ class JarWorld:
         self._clock = clock
         self.notices: list[Notice] = []
         self.secrets_changed: list[bool] = []
+        self.discoveries = 0
         self.dice = 0.5
 
     def now(self) -> Instant:
@@ -106,7 +111,10 @@ class JarWorld:
         self.notices.append(notice)
 
     def send(self, request: HttpRequest) -> HttpResponse:
-        raise AssertionError("the profile of a jar sends nothing")
+        """The metadata; the profile of a jar sends nothing."""
+        self.discoveries += request.url == RESOURCE_METADATA
+        body = json.dumps(DOCUMENTS[request.url]).encode()
+        return HttpResponse(status=200, headers=(("Content-Type", "application/json"),), body=body)
 
 
 Answer = float | GatepassError | None
@@ -132,15 +140,8 @@ class JarProfile:
         answer = self.answers.pop(0) if self.answers else self.default
         if isinstance(answer, GatepassError):
             raise answer
-        discovery = known.discovery or Discovery(
-            resource=target.endpoint,
-            scopes_supported=None,
-            server=ServerMetadata(issuer=ISSUER, token_endpoint=f"{ISSUER}/token"),
-            fetched_at=sent.wall,
-            cache_s=300.0,
-        )
         token = TokenResponse(access_token=Secret(f"token-{len(self.asked)}"), token_type="Bearer", expires_in_s=answer)
-        return Obtained(issued=Issued(token=token, sent=sent), requested=(), discovery=discovery)
+        return Obtained(issued=Issued(token=token, sent=sent), requested=(), discovery=known.discovery)
 
 
 class Caller(Waiter):

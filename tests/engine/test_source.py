@@ -191,31 +191,20 @@ def test_before_a_forced_renewal_everything_is_discovered_again() -> None:
     old = jar.token()
     jar.source.reject(old.generation)
     jar.pump()
-    assert [known.discovery is None for known in jar.profile.asked] == [True, True]
+    assert (jar.mints, jar.world.discoveries) == (2, 2)
 
 
-def test_a_failed_forced_renewal_does_not_bring_the_old_discovery_back() -> None:
+def test_a_failed_forced_renewal_does_not_bring_an_older_discovery_back() -> None:
     jar = Jar()
     old = jar.token()
-    jar.profile.answers = [REFUSED]
+    jar.advance(100)
+    jar.profile.answers = [DOWN]
     jar.source.reject(old.generation)
     jar.pump()
+    assert jar.world.discoveries == 2
     jar.advance(61)
     jar.token()
-    assert jar.profile.asked[-1].discovery is None
-
-
-def test_an_ordinary_renewal_discovers_nothing() -> None:
-    jar = Jar()
-    jar.token()
-    jar.advance(290)
-    jar.source.ready = None
-    jar.advance(700)
-    jar.token()
-    assert jar.profile.asked[1].discovery is None  # the documents were too old by then
-    jar.advance(1)
-    jar.clock.turn(0)
-    assert jar.source.discovery is not None
+    assert jar.profile.asked[-1].discovery.fetched_at > old.record.obtained_at
 
 
 def test_a_renewal_while_the_documents_are_young_uses_them() -> None:
@@ -224,7 +213,27 @@ def test_a_renewal_while_the_documents_are_young_uses_them() -> None:
     jar.token()
     jar.advance(96)
     jar.token()
-    assert jar.profile.asked[1].discovery is not None
+    assert (jar.mints, jar.world.discoveries) == (2, 1)
+
+
+def test_documents_that_are_too_old_are_fetched_again() -> None:
+    jar = Jar()
+    jar.profile.default = 7200.0
+    jar.token()
+    jar.advance(7195)
+    jar.token()
+    assert (jar.mints, jar.world.discoveries) == (2, 2)
+
+
+def test_what_was_discovered_is_kept_even_if_no_token_comes_of_it() -> None:
+    jar = Jar()
+    jar.profile.default = BUSY
+    jar.call()
+    jar.advance(5)
+    assert (jar.mints, jar.world.discoveries) == (2, 1)
+    again = Jar(store=jar.store, clock=jar.clock)
+    again.token()
+    assert again.world.discoveries == 0
 
 
 # Failures.
@@ -423,7 +432,7 @@ def test_a_restart_with_an_expired_token_takes_one_request_and_counts_on() -> No
     jar.advance(96)
     again = Jar(store=jar.store, clock=jar.clock)
     assert again.token().generation == 2
-    assert again.profile.asked[0].discovery is not None
+    assert again.world.discoveries == 0
 
 
 def test_a_token_of_another_issuer_than_the_pinned_one_is_not_used() -> None:

@@ -565,10 +565,10 @@ def test_a_forked_child_makes_a_client_of_its_own_even_while_another_thread_make
         request = HttpRequest(method="GET", url="http://as.example.com/")
         making, go_on, make = threading.Event(), threading.Event(), http._make_client
 
-        def slowly():
+        def slowly(**how):
             making.set()
             assert go_on.wait(30)
-            return make()
+            return make(**how)
 
         http._make_client = slowly
         other = threading.Thread(target=http.send, args=(request,))
@@ -579,13 +579,13 @@ def test_a_forked_child_makes_a_client_of_its_own_even_while_another_thread_make
         if child:
             go_on.set()
         assert http.send(request).status == 204
-        client = http._client
+        client = http._clients[False]
         if not child:
             os._exit(0)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
         child = os.fork()
         assert http.send(request).status == 204
-        assert (http._client is client) == bool(child)
+        assert (http._clients[False] is client) == bool(child)
         if not child:
             os._exit(0)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

@@ -39,7 +39,7 @@ def discovered(**members: Any) -> Discovery:
         resource=RS,
         scopes_supported=("meta:a", "meta:b"),
         server=ServerMetadata(issuer=AS, token_endpoint=f"{AS}/token", **members),
-        fetched_at=1_700_000_000.0,
+        fetched_at=1_699_999_900.0,
         cache_s=300.0,
     )
 
@@ -186,3 +186,10 @@ def test_the_identity_tells_clients_apart_and_holds_no_secret() -> None:
     other = ClientCredentials(ClientSecret("other", "the-secret"))
     assert PROFILE.identity != other.identity
     assert "the-secret" not in repr(PROFILE.identity) + repr(PROFILE)
+
+
+def test_a_token_endpoint_that_was_discovered_a_moment_ago_has_not_moved() -> None:
+    just_then = ScriptedWorld([(TOKEN, HttpResponse(status=404))], wall=1_699_999_901.0)
+    with just_then as world, pytest.raises(RemoteError) as failure:
+        obtain(world)
+    assert failure.value.status == 404

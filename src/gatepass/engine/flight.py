@@ -1,6 +1,6 @@
 """The flight: one renewal of one token, from the moment somebody wants it until everybody aboard has the outcome.
 
-    load what others kept -> (still fails as before?) -> take the lease -> mint -> keep it -> land
+    load what others kept -> (still fails as before?) -> take the lease -> discover -> mint -> keep it -> land
 
 It belongs to the engine, not to a caller: cancelling a caller changes nothing. It runs on a worker, and where it has to
 wait it goes back into the queue.
@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gatepass.core.world import Notice
+from gatepass.discovery import discover
 from gatepass.errors import GatepassError, StoreError
 from gatepass.lifecycle.policy import Held, State, decide, hold
 from gatepass.lifecycle.record import TokenRecord
@@ -19,6 +20,7 @@ from gatepass.protocol.urls import covers, origin
 
 if TYPE_CHECKING:
     from gatepass.core.world import Instant
+    from gatepass.discovery import Discovery
     from gatepass.engine.source import Source
     from gatepass.engine.wake import Waiter
     from gatepass.profiles.base import Obtained
@@ -179,17 +181,12 @@ class Flight:
     def _mint(self) -> None:
         source = self._source
         self._attempts += 1
-        discovery = source.discovery
-        if discovery is not None and not discovery.fresh(source.world.now().wall):
-            discovery = None
-        known = Known(discovery=discovery, challenge=source.challenge)
+        known = Known(discovery=self._discovered(), challenge=source.challenge)
         obtained = source.profile.obtain(source.world, source.target, known)
+        self._learn(obtained.discovery)
         record = self._record(obtained)
         now = source.world.now()
         held = hold(record, now, source.policy, self._share())
-        if obtained.discovery is not source.discovery:
-            source.discovery, source.rediscover = obtained.discovery, False
-            source.shelf.keep_discovery(obtained.discovery)
         if source.challenge is not None:
             source.shelf.keep_challenge(source.challenge)
         if decide(held, now) is not State.EXPIRED:
@@ -198,6 +195,21 @@ class Flight:
         self._give_back()
         source.world.notice(_obtained(record))
         self._land(held)
+
+    def _discovered(self) -> Discovery:
+        """The way to the token endpoint: what is known while it is fresh, else found and kept, come what may after."""
+        source, known = self._source, self._source.discovery
+        if known is not None and known.fresh(source.world.now().wall):
+            return known
+        found = discover(source.world, source.target, source.challenge)
+        self._learn(found)
+        return found
+
+    def _learn(self, discovery: Discovery) -> None:
+        source = self._source
+        if discovery is not source.discovery:
+            source.discovery, source.rediscover = discovery, False
+            source.shelf.keep_discovery(discovery)
 
     def _record(self, obtained: Obtained) -> TokenRecord:
         source, token = self._source, obtained.issued.token

@@ -16,6 +16,7 @@ from contextlib import closing
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
+from urllib.request import getproxies
 
 import httpx2
 
@@ -138,7 +139,7 @@ class TokenHttp:
         self._max_body_bytes = max_body_bytes
         self._transport = transport
         self._mutex = Mutex()
-        self._client: httpx2.Client | None = None
+        self._clients: dict[bool, httpx2.Client] = {}
         self._pid = 0
 
     def send(self, request: HttpRequest) -> HttpResponse:
@@ -149,7 +150,7 @@ class TokenHttp:
             RemoteError: the answer is too large.
             ConfigurationError: the settings can't be used, or the request can't be sent.
         """
-        client = self._ready_client()
+        client = self._ready_client(secure=not request.url.lower().startswith("http:"))
         where = _host_of(request.url)
         limit = _Limit(self._timeout_s)
         _quiet.on = True
@@ -182,18 +183,24 @@ class TokenHttp:
                 status=response.status_code, headers=tuple(response.headers.multi_items()), body=bytes(body)
             )
 
-    def _ready_client(self) -> httpx2.Client:
-        """The client, made on first use; a forked child makes its own and leaves the parent's connections alone."""
-        with self._mutex.lock:
-            if self._client is None or self._pid != os.getpid():
-                self._client, self._pid = self._make_client(), os.getpid()
-            return self._client
+    def _ready_client(self, *, secure: bool) -> httpx2.Client:
+        """A client, made on first use; a forked child makes its own and leaves the parent's connections alone.
 
-    def _make_client(self) -> httpx2.Client:
-        context = self._ssl_context() if self._transport is None else True
+        There is one for plain http, which is for loopback only: to load what TLS trusts costs more than all the rest.
+        """
+        secure = secure or self._proxy is not None or any(url.startswith("https:") for url in getproxies().values())
+        with self._mutex.lock:
+            if self._pid != os.getpid():
+                self._clients, self._pid = {}, os.getpid()
+            if secure not in self._clients:
+                self._clients[secure] = self._make_client(secure=secure)
+            return self._clients[secure]
+
+    def _make_client(self, *, secure: bool) -> httpx2.Client:
+        context = self._ssl_context() if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         try:
             return httpx2.Client(
-                verify=context,
+                verify=context if self._transport is None else True,
                 proxy=self._proxy,
                 transport=self._transport,
                 timeout=self._timeout_s,

@@ -21,11 +21,11 @@ class Known(Value, frozen=True, kw_only=True):
     """What is known before a token is obtained.
 
     Attributes:
-        discovery: what was discovered earlier, or None to discover now.
+        discovery: what was discovered, now or earlier.
         challenge: the resource's last challenge, if there was one.
     """
 
-    discovery: Discovery | None = None
+    discovery: Discovery
     challenge: ResourceChallenge | None = None
 
 
@@ -51,7 +51,7 @@ class Profile(Protocol):
         ...
 
     def obtain(self, world: World, target: Target, known: Known) -> Obtained:
-        """Obtain a token; one token request and, if nothing is known, discovery before it.
+        """Obtain a token, in one token request where all is as it was discovered.
 
         Raises:
             ConfigurationError, RemoteError, UnreachableError: nothing was obtained.

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ClientCredentials"]
 
+_JUST_NOW_S = 5.0
 _MOVED_STATUSES = frozenset({301, 302, 303, 307, 308, 404, 405, 410})
 
 
@@ -46,14 +47,12 @@ class ClientCredentials(Value, frozen=True):
         return self.client.secrets
 
     def obtain(self, world: World, target: Target, known: Known) -> Obtained:
-        if known.discovery is None:
-            return self._grant(world, target, discover(world, target, known.challenge), known)
         try:
             return self._grant(world, target, known.discovery, known)
         except RemoteError as refusal:
             moved = refusal.status in _MOVED_STATUSES and refusal.error is None
             failure = refusal.again()
-        if not moved:
+        if not moved or world.now().wall - known.discovery.fetched_at < _JUST_NOW_S:
             raise failure
         return self._after_a_move(world, target, known, failure)
 
@@ -66,7 +65,7 @@ class ClientCredentials(Value, frozen=True):
     def _after_a_move(self, world: World, target: Target, known: Known, failure: RemoteError) -> Obtained:
         """What was remembered led nowhere: the token endpoint may have moved since."""
         discovery = discover(world, target, known.challenge)
-        if known.discovery is not None and discovery.server.token_endpoint == known.discovery.server.token_endpoint:
+        if discovery.server.token_endpoint == known.discovery.server.token_endpoint:
             raise failure
         text = f"The token endpoint of {discovery.server.issuer} has moved to {discovery.server.token_endpoint}."
         world.notice(Notice(code="token_endpoint_moved", text=text, level="warning"))

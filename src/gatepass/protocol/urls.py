@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
-_AMBIGUOUS = re.compile(r"[\x00-\x20\x7f\\\ud800-\udfff]")
+_AMBIGUOUS = re.compile(r"[\x00-\x20\x7f\\]")
 _AUTHORITY = re.compile(r"(?:\[(?P<v6>[0-9a-f:.]+)\]|(?P<name>[a-z0-9._-]+))(?::(?P<port>[0-9]{0,5}))?")
 _HIGHEST_PORT = 65_535
 _LEGAL_IN_PATH = "/%:@!$&'()*+,;=-._~"
@@ -74,7 +74,7 @@ def _read(url: object) -> _Url | str:
     """The parts of an http or https URL, or in words what is wrong with it."""
     if not isinstance(url, str):
         return "is not a string"
-    if _AMBIGUOUS.search(url):
+    if _AMBIGUOUS.search(url) or not _encodable(url):
         return "holds a space, a control character or a backslash"
     scheme, mark, _ = url.partition("://")
     scheme = scheme.lower()
@@ -101,6 +101,15 @@ def _read(url: object) -> _Url | str:
         query=parts.query,
         has_fragment="#" in url,
     )
+
+
+def _encodable(url: str) -> bool:
+    """Whether there is no half of a character in it."""
+    try:
+        url.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _ip_v6(text: str) -> str | None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from gatepass.core.secret import FileReference
@@ -117,7 +116,7 @@ def _keep(shelf: dict[K, V], name: K, value: V) -> V:
 
 def _file_state(reference: FileReference) -> FileState:
     try:
-        found = Path(reference.path).stat()
+        found = os.stat(reference.path)  # noqa: PTH116 - it stands in each mint, and is twice as quick
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else "not a path"
     else:
