@@ -6,18 +6,24 @@ import hashlib
 import inspect
 import logging
 import os
+import selectors
+import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gatepass.core.secret import CommandReference, EnvReference, FileReference, Secret
+from gatepass.core.value import Value
 from gatepass.core.world import AssertionSource, Instant, Notice, PrivateKey, Signer
 from gatepass.errors import ConfigurationError, GatepassError
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Awaitable, Iterable
 
     from gatepass.core.http import HttpRequest, HttpResponse
+    from gatepass.core.secret import Reference
     from gatepass.engine.token_http import TokenHttp
     from gatepass.signers.file import KeyRing
 
@@ -25,8 +31,10 @@ __all__ = ["RealWorld"]
 
 _log = logging.getLogger("gatepass")
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING}
-_COMMAND_TIMEOUT_S = 30.0
-_MAX_FILE_BYTES = 1024 * 1024
+_SOURCE_TIMEOUT_S = 30.0
+"""How long a command may run, or an asynchronous callable."""
+_MAX_SECRET_BYTES = 1024 * 1024
+_MAX_SAID = 1000
 _PROCESS_SALT = os.urandom(32)
 
 
@@ -55,7 +63,8 @@ class RealWorld:
 
     def reveal(self, secret: Secret) -> str:
         value = _read(secret)
-        self._seen[secret] = _mark(value)
+        if secret.reference is not None:
+            self._seen[secret] = _mark(value)
         return value
 
     def changed(self, secrets: Iterable[Secret]) -> bool:
@@ -106,15 +115,17 @@ class RealWorld:
             if isinstance(answer, str):
                 return answer.strip()
             kind = f"a {type(answer).__name__} instead of a string"
+            del answer  # a traceback that shows locals must not show it
         msg = f"The callable that gives the assertion failed: {kind}."
         raise ConfigurationError(msg, code="assertion_source_failed")
 
     def notice(self, notice: Notice) -> None:
         if notice.once:
-            if (notice.code, notice.text) in self._said:
+            if (notice.code, notice.text) in self._said or len(self._said) >= _MAX_SAID:
                 return
             self._said.add((notice.code, notice.text))
-        _log.log(_LEVELS[notice.level], "%s", notice.text, extra={"gatepass_code": notice.code})
+        with suppress(Exception):  # a filter or handler may be anybody's; its trouble must not cost a token
+            _log.log(_LEVELS[notice.level], "%s", notice.text, extra={"gatepass_code": notice.code})
 
 
 def _run_to_its_end(answer: Awaitable[object]) -> object:
@@ -122,9 +133,29 @@ def _run_to_its_end(answer: Awaitable[object]) -> object:
     import asyncio
 
     async def wait() -> object:
-        return await answer
+        async with asyncio.timeout(_SOURCE_TIMEOUT_S):
+            return await answer
 
+    if _in_a_loop():
+        if inspect.iscoroutine(answer):
+            answer.close()
+        msg = (
+            "The callable that gives the assertion is asynchronous, but no thread can be started to run it in, "
+            "and it can't run within your event loop. Give a synchronous one."
+        )
+        raise ConfigurationError(msg, code="assertion_source_failed")
     return asyncio.run(wait())
+
+
+def _in_a_loop() -> bool:
+    """Whether asyncio runs in this thread, as it does where a caller mints for want of workers."""
+    import asyncio
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _mark(value: str) -> bytes:
@@ -132,66 +163,125 @@ def _mark(value: str) -> bytes:
     return hashlib.blake2b(value.encode(errors="surrogatepass"), key=_PROCESS_SALT, digest_size=16).digest()
 
 
+class _Unread(Value, frozen=True):
+    """Why a reference gives no secret. Not raised where it is found: there, the frames hold what was read."""
+
+    code: str
+    why: str
+
+
 def _read(secret: Secret) -> str:
-    reference = secret.reference
-    if reference is None:
+    if secret.reference is None:
         return secret.reveal()
+    found = _look_up(secret.reference)
+    if isinstance(found, _Unread):
+        msg = f"The {secret.reference} {found.why}"
+        raise ConfigurationError(msg, code=found.code)
+    return found
+
+
+def _look_up(reference: Reference) -> str | _Unread:
     if isinstance(reference, EnvReference):
-        value = os.environ.get(reference.name)
-        if value is None:
-            msg = f"The {reference} is not set."
-            raise ConfigurationError(msg, code="secret_missing")
+        text = _variable(reference.name)
     elif isinstance(reference, FileReference):
-        value = _read_file(reference)
+        text = _content(reference.path)
     else:
-        value = _run(reference)
-    value = value.removesuffix("\n").removesuffix("\r")
-    if not value:
-        msg = f"The {reference} gives an empty secret."
-        raise ConfigurationError(msg, code="secret_empty")
-    return value
+        text = _output(reference.argv)
+    if isinstance(text, _Unread):
+        return text
+    return text.removesuffix("\n").removesuffix("\r") or _Unread("secret_empty", "gives an empty secret.")
 
 
-def _read_file(reference: FileReference) -> str:
+def _variable(name: str) -> str | _Unread:
+    value = os.environ.get(name)
+    if value is None:
+        return _Unread("secret_missing", "is not set.")
+    text = _decode(os.fsencode(value))
+    return _Unread("secret_invalid", "is not UTF-8 text.") if text is None else text
+
+
+def _content(path: str) -> str | _Unread:
     try:
-        with Path(reference.path).open("rb") as file:
-            content = file.read(_MAX_FILE_BYTES + 1)
-    except OSError as problem:
-        reason = problem.strerror or type(problem).__name__
+        with Path(path).open("rb") as file:
+            content = file.read(_MAX_SECRET_BYTES + 1)
+    except (OSError, ValueError) as problem:
+        reason = _reason(problem)
     else:
-        if len(content) > _MAX_FILE_BYTES:
-            reason = f"it is larger than {_MAX_FILE_BYTES} bytes"
-        else:
-            text = _decode(content)
-            if text is not None:
-                return text
+        text = _decode(content)
+        if len(content) > _MAX_SECRET_BYTES:
+            reason = f"it is larger than {_MAX_SECRET_BYTES} bytes"
+        elif text is None:
             reason = "it is not UTF-8 text"
-    msg = f"The {reference} can't be read: {reason}. Check the path and its permissions."
-    raise ConfigurationError(msg, code="file_unreadable")
+        else:
+            return text
+    return _Unread("file_unreadable", f"can't be read: {reason}. Check the path and its permissions.")
 
 
-def _decode(content: bytes) -> str | None:
-    try:
-        return content.decode()
-    except UnicodeDecodeError:
-        return None
-
-
-def _run(reference: CommandReference) -> str:
+def _output(argv: tuple[str, ...]) -> str | _Unread:
     import subprocess
 
     try:
-        done = subprocess.run(  # noqa: S603 - the user's own command, without a shell
-            reference.argv, capture_output=True, stdin=subprocess.DEVNULL, timeout=_COMMAND_TIMEOUT_S, check=False
-        )
-    except OSError as problem:
-        reason = problem.strerror or type(problem).__name__
+        exit_code, output = _run(argv)
+    except (OSError, ValueError, TypeError) as problem:
+        reason = _reason(problem)
     except subprocess.TimeoutExpired:
-        reason = f"it did not end within {_COMMAND_TIMEOUT_S:g} s"
+        reason = f"it did not end within {_SOURCE_TIMEOUT_S:g} s"
     else:
-        text = _decode(done.stdout)
-        if done.returncode == 0 and text is not None:
+        text = _decode(output)
+        if exit_code:
+            reason = f"it ended with exit code {exit_code}"
+        elif text is None:
+            reason = "its output is not UTF-8 text"
+        else:
             return text
-        reason = f"it ended with exit code {done.returncode}" if done.returncode else "its output is not UTF-8 text"
-    msg = f"The {reference} gave no secret: {reason}."
-    raise ConfigurationError(msg, code="command_failed")
+    return _Unread("command_failed", f"gave no secret: {reason}.")
+
+
+def _run(argv: tuple[str, ...]) -> tuple[int, bytes]:
+    """Run the user's own command, without a shell: its exit code and what it prints.
+
+    Raises:
+        OSError, ValueError, TypeError: it can't be run, or prints too much.
+        subprocess.TimeoutExpired: it does not come to an end.
+    """
+    import subprocess
+
+    until = time.monotonic() + _SOURCE_TIMEOUT_S
+    quiet = subprocess.DEVNULL
+    with subprocess.Popen(argv, stdin=quiet, stdout=subprocess.PIPE, stderr=quiet) as process:  # noqa: S603
+        try:
+            output = _drain(process, until)
+            return process.wait(max(0.0, until - time.monotonic())), output
+        except BaseException:
+            process.kill()
+            raise
+
+
+def _drain(process: subprocess.Popen[bytes], until: float) -> bytes:
+    import subprocess
+
+    if process.stdout is None or sys.platform == "win32":  # where a pipe can't be watched
+        return process.communicate(timeout=until - time.monotonic())[0]
+    output = bytearray()
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        while len(output) <= _MAX_SECRET_BYTES:
+            if not selector.select(max(0.0, until - time.monotonic())):
+                raise subprocess.TimeoutExpired(process.args, _SOURCE_TIMEOUT_S)
+            piece = os.read(process.stdout.fileno(), 65536)
+            if not piece:
+                return bytes(output)
+            output += piece
+    raise OSError(0, f"it printed more than {_MAX_SECRET_BYTES} bytes")
+
+
+def _reason(problem: Exception) -> str:
+    return (isinstance(problem, OSError) and problem.strerror) or type(problem).__name__
+
+
+def _decode(content: bytes) -> str | None:
+    """UTF-8 text, without the mark that some editors put before it."""
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return None
