@@ -6,12 +6,18 @@ import os
 import pickle
 import select
 import signal
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 CHILD_PATIENCE_S = 20.0
 
+NOBODY = 65_534
+
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+needs_root = pytest.mark.skipif(getattr(os, "geteuid", int)() != 0 or not hasattr(os, "fork"), reason="needs root")
 
 
 def in_child(action, *, user=None):
@@ -31,6 +37,15 @@ def in_child(action, *, user=None):
         os.close(reading)
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
+
+
+@contextmanager
+def open_to_all():
+    """A directory that another user can reach, as those of pytest can't be."""
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        directory.chmod(0o755)
+        yield directory
 
 
 def _tell(writing, action, user):
