@@ -119,6 +119,7 @@ def authorize(source: Source, reach: Reach, request: Request, unread: type[Excep
     if held is None or not (monotonic() < held.fresh_until.mono and time() < held.fresh_until.wall):
         held = yield (Need.TOKEN_OR_BARE if _replayable(request, unread) else Need.TOKEN)
         if held is None:
+            withdraw(request)
             response = yield request
             if not _refused(reach, response, None):
                 return
