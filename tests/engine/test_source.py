@@ -236,6 +236,32 @@ def test_what_was_discovered_is_kept_even_if_no_token_comes_of_it() -> None:
     assert again.world.discoveries == 0
 
 
+def test_after_a_forced_renewal_that_failed_callers_hear_why_and_do_not_get_the_refused_token() -> None:
+    jar = Jar()
+    old = jar.token()
+    jar.profile.default = REFUSED
+    jar.source.reject(old.generation)
+    jar.pump()
+    for _ in range(3):
+        caller = waiting(jar.call())
+        jar.pump()
+        assert isinstance(caller.outcome, RemoteError)
+        assert caller.outcome.error == "invalid_client"
+    assert jar.mints == 2
+
+
+def test_the_renewals_of_a_dying_token_come_to_an_end() -> None:
+    jar = Jar()
+    jar.profile.answers = [2.0]
+    token = jar.token()
+    jar.profile.default = DOWN
+    jar.world.dice = 0.0
+    while jar.clock.mono < token.usable_until.mono - 0.01:
+        assert served(jar.call()) is token
+        jar.advance(0.01)
+    assert jar.mints <= 5
+
+
 # Failures.
 
 

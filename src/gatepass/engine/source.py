@@ -133,8 +133,8 @@ class Source:
             state = decide(held, now)
             flight = self._live_flight()
             refused = held is not None and held.generation <= self._rejected
-            if refused and flight is None and not self._may_force(now):
-                refused = False  # forced just now: what we have is the best there is
+            if refused and flight is None and self.failure is None and not self._may_force(now):
+                refused = False  # renewed by force just now: what we have is the best there is
             if held is not None and not refused and state is State.FRESH:
                 return held
             if held is not None and not refused and state is State.STALE:
@@ -149,7 +149,7 @@ class Source:
                 if delay_s > patience_s and self.failure is not None and self.failure.retryable:
                     raise self.failure.again()
                 if flight is None:
-                    flight = self._force(now) if refused else Flight(self)
+                    flight = self._force(now) if refused and self._may_force(now) else Flight(self)
                     flight.delay_s = delay_s if self.failure is not None and self.failure.retryable else 0.0
                     self._flight = flight
                 waiter = make_waiter(now.mono + patience_s, bare_ok)

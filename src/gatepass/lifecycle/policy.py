@@ -50,7 +50,9 @@ class Policy(Value, frozen=True, kw_only=True):
     back_off_first_s: float = 1.0
     back_off_cap_s: float = 60.0
     back_off_share: float = 0.25
-    """No longer than this share of the remaining life."""
+    """No longer than this share of the remaining life ..."""
+    back_off_floor_s: float = 0.25
+    """... and no shorter than this while the token lives: shares of what remains would never come to an end."""
     retry_after_cap_s: float = 3600.0
     negative_first_s: float = 60.0
     """How long a final failure is remembered, doubling each time ..."""
@@ -129,9 +131,10 @@ def back_off_s(
         policy: the limits.
     """
     ceiling = min(policy.back_off_cap_s, policy.back_off_first_s * 2.0 ** min(failures - 1, 16))
+    floor = min(retry_after_s or 0.0, policy.retry_after_cap_s)
     if remaining_s > 0:
         ceiling = min(ceiling, policy.back_off_share * remaining_s)
-    floor = min(retry_after_s or 0.0, policy.retry_after_cap_s)
+        floor = max(floor, policy.back_off_floor_s)
     return max(share * ceiling, floor)
 
 
