@@ -191,7 +191,6 @@ class TestAStoreThatFails:
         self.one_warning(mcp_server, directory, caplog, str(directory), "Change its owner")
         assert list(directory.iterdir()) == []
 
-    @pytest.mark.xfail(reason="a read that works makes the shelf forget that it has warned of writing")
     @needs_fork
     @needs_root
     @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")

@@ -20,12 +20,15 @@ if TYPE_CHECKING:
 
     from gatepass.core.target import Target
     from gatepass.core.world import World
-    from gatepass.stores.base import Lease, Store
+    from gatepass.stores.base import Entry, Lease, Store
 
 __all__ = ["Shelf"]
 
 _LEASE_S = 5.0
 """Longer than a renewal takes, shorter than a caller's patience: a holder that died delays nobody past its deadline."""
+
+_REST_S = 10.0
+"""How long a store that failed is left alone: as long as a caller waits, so that it costs a caller one failure."""
 
 Record = TypeVar("Record", TokenRecord, Discovery, ResourceChallenge)
 Answer = TypeVar("Answer")
@@ -48,17 +51,19 @@ class Shelf:
             target.endpoint,
             target.issuer,
             target.token_endpoint,
-            target.allow_metadata_origins,
-            target.allow_endpoint_origins,
+            sorted(target.allow_metadata_origins),
+            sorted(target.allow_endpoint_origins),
             target.tolerate_issuer_slash,
         )
-        what = (target.scopes, target.resource, target.send_resource, target.audience, target.extra)
+        scopes = None if target.scopes is None else sorted(target.scopes)
+        what = (scopes, target.resource, target.send_resource, target.audience, sorted(target.extra))
         self._token = f"token.{_digest(where, what, identity)}"
         self._discovery = f"metadata.{_digest(where)}"
         self._challenge = f"challenge.{_digest(target.endpoint)}"
         self._versions: dict[str, int] = {}
         self._kept_challenge: ResourceChallenge | None = None
-        self._broken = False
+        self._broken: str | None = None
+        self._rest_until_mono = float("-inf")
 
     @property
     def names(self) -> tuple[str, str, str]:
@@ -86,7 +91,7 @@ class Shelf:
     def keep_token(self, record: TokenRecord, lease: Lease | None) -> None:
         """Keep a token, unless a newer generation is there or a newer lease was given out."""
         for _ in range(2):
-            if self._write(self._token, encode(record), lease.fence if lease else None):
+            if self._write(self._token, encode(record), fence=lease.fence if lease else None):
                 return
             newer = self.token()
             if newer is not None and newer.generation >= record.generation:
@@ -94,11 +99,11 @@ class Shelf:
 
     def keep_discovery(self, discovery: Discovery) -> None:
         """Keep what was discovered."""
-        self._write(self._discovery, encode(discovery), None)
+        self._keep(self._discovery, encode(discovery))
 
     def keep_challenge(self, challenge: ResourceChallenge) -> None:
         """Keep the resource's challenge, if it is a new one, so that the next process asks for a token first."""
-        if challenge != self._kept_challenge and self._write(self._challenge, encode(challenge), None):
+        if challenge != self._kept_challenge and self._keep(self._challenge, encode(challenge)):
             self._kept_challenge = challenge
 
     def lease(self) -> Lease | None:
@@ -108,54 +113,72 @@ class Shelf:
             StoreError: the store can't say; go on without.
         """
         owner = f"{os.getpid()}.{self._world.random_bytes(8).hex()}"
-        return self._try(lambda: self._store.acquire(self._token, owner, _LEASE_S))
+        return self._try("lease", lambda: self._store.acquire(self._token, owner, _LEASE_S))
 
     def give_back(self, lease: Lease) -> None:
         """Let the next one renew."""
-        self._attempt(lambda: self._store.release(lease), None)
+        self._attempt("lease", lambda: self._store.release(lease), None)
 
     def _read(self, name: str, kind: type[Record]) -> Record | None:
-        entry = self._attempt(lambda: self._store.read(name), None)
+        entry = self._look(name)
         if entry is None:
-            self._versions[name] = 0
             return None
-        self._versions[name] = entry.version
-        return self._attempt(lambda: decode(entry.value, kind), None)
+        try:
+            return decode(entry.value, kind)
+        except StoreError as failure:
+            notice = Notice(code=failure.code, text=str(failure), level="warning", once=True)
+        self._world.notice(notice)
+        return None
 
-    def _write(self, name: str, value: bytes, fence: int | None) -> bool:
+    def _look(self, name: str) -> Entry | None:
+        entry = self._attempt("read", lambda: self._store.read(name), None)
+        self._versions[name] = entry.version if entry else 0
+        return entry
+
+    def _keep(self, name: str, value: bytes) -> bool:
+        """Store a record in the place of whatever others have stored meanwhile."""
+        for _ in range(2):
+            if self._write(name, value):
+                return True
+            self._look(name)
+        return False
+
+    def _write(self, name: str, value: bytes, *, fence: int | None = None) -> bool:
         if name not in self._versions:
-            entry = self._attempt(lambda: self._store.read(name), None)
-            self._versions[name] = entry.version if entry else 0
+            self._look(name)
         expect = self._versions[name]
-        version = self._attempt(lambda: self._store.write(name, value, expect=expect, fence=fence), None)
+        version = self._attempt("write", lambda: self._store.write(name, value, expect=expect, fence=fence), None)
         if version is not None:
             self._versions[name] = version
         return version is not None
 
-    def _attempt(self, action: Callable[[], Answer], otherwise: Answer) -> Answer:
+    def _attempt(self, step: str, action: Callable[[], Answer], otherwise: Answer) -> Answer:
         try:
-            answer = self._try(action)
-        except StoreError as failure:
-            self._report(failure)
-            return otherwise
-        self._broken = False
-        return answer
-
-    def _try(self, action: Callable[[], Answer]) -> Answer:
-        try:
-            return action()
+            return self._try(step, action)
         except StoreError:
-            raise
-        except Exception as problem:  # noqa: BLE001 - a store may be anybody's; what it raises must not stop a renewal
-            kind = type(problem).__name__
-        msg = f"The store failed with {kind}."
-        raise StoreError(msg, code="store_failed")
+            return otherwise
 
-    def _report(self, failure: StoreError) -> None:
-        if not self._broken:
-            self._broken = True
-            text = f"{failure} Tokens are kept in memory meanwhile."
-            self._world.notice(Notice(code=failure.code, text=text, level="warning"))
+    def _try(self, step: str, action: Callable[[], Answer]) -> Answer:
+        """Ask the store, unless it failed just now: one that hangs is not to hold up each step of a renewal."""
+        if self._world.now().mono < self._rest_until_mono:
+            msg = "The store has failed, and is left alone for a moment."
+            raise StoreError(msg, code="store_resting")
+        try:
+            answer = action()
+        except StoreError as failure:
+            error = failure.again()
+        except Exception as problem:  # noqa: BLE001 - a store may be anybody's; what it raises must not stop a renewal
+            error = StoreError(f"The store failed with {type(problem).__name__}.", code="store_failed")
+        else:
+            if self._broken == step:
+                self._broken = None
+            return answer
+        self._rest_until_mono = self._world.now().mono + _REST_S
+        if self._broken is None:
+            text = f"{error} Tokens are kept in memory meanwhile."
+            self._world.notice(Notice(code=error.code, text=text, level="warning"))
+        self._broken = step
+        raise error
 
 
 def _digest(*parts: object) -> str:
