@@ -529,6 +529,12 @@ def test_a_transport_of_the_users_sends_instead_of_the_network(monkeypatch: pyte
     assert "cookie" not in asked[1].headers
 
 
+def test_with_it_no_ca_bundle_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", "/nowhere/ca.pem")
+    http = TokenHttp(transport=httpx2.MockTransport(lambda _: httpx2.Response(204)))
+    assert http.send(ask("https://as.example.com/token")).status == 204
+
+
 def test_its_answers_are_bounded_too() -> None:
     http = TokenHttp(transport=httpx2.MockTransport(lambda _: httpx2.Response(200, content=b"12345")), max_body_bytes=4)
     assert refused(http, "http://as.example.com/").code == "response_too_large"

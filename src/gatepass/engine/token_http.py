@@ -197,10 +197,11 @@ class TokenHttp:
             return self._clients[secure]
 
     def _make_client(self, *, secure: bool) -> httpx2.Client:
-        context = self._ssl_context() if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        connects = secure and self._transport is None
+        context = self._ssl_context() if connects else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         try:
             return httpx2.Client(
-                verify=context if self._transport is None else True,
+                verify=context,
                 proxy=self._proxy,
                 transport=self._transport,
                 timeout=self._timeout_s,
