@@ -23,6 +23,7 @@ from key_material import pem
 from gatepass.core.http import HttpRequest
 from gatepass.core.secret import Secret
 from gatepass.core.world import Notice, PrivateKey
+from gatepass.engine import references
 from gatepass.engine import world as world_module
 from gatepass.engine.token_http import TokenHttp
 from gatepass.engine.world import RealWorld
@@ -216,7 +217,7 @@ def test_a_command_that_fails(program: str, reason: str) -> None:
     ids=["never ends", "closes its output and never ends", "leaves a child that holds the output"],
 )
 def test_a_command_that_does_not_end(program: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(world_module, "_SOURCE_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(references, "_COMMAND_TIMEOUT_S", 0.5)
     failure = refused(lambda: real_world().reveal(python(program)))
     assert failure.code == "command_failed"
     assert str(failure).endswith("gave no secret: it did not end within 0.5 s.")
@@ -232,7 +233,7 @@ def test_a_command_that_did_not_end_is_ended(tmp_path: Path, monkeypatch: pytest
 
     monkeypatch.setattr(subprocess, "Popen", watched)
     for program, limit_s in (("import time; time.sleep(3600)", 0.3), ("while True: print('x' * 999)", 30.0)):
-        monkeypatch.setattr(world_module, "_SOURCE_TIMEOUT_S", limit_s)
+        monkeypatch.setattr(references, "_COMMAND_TIMEOUT_S", limit_s)
         refused(lambda program=program: real_world().reveal(python(program)))  # type: ignore[misc]
         assert started[-1].returncode not in {None, 0}
 
@@ -442,7 +443,7 @@ def test_where_no_worker_can_be_had_an_asynchronous_callable_is_refused_within_a
 
 
 def test_a_callable_that_never_ends_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(world_module, "_SOURCE_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(world_module, "_CALLABLE_TIMEOUT_S", 0.05)
 
     async def source(audience: str) -> str:
         await asyncio.Event().wait()
@@ -559,3 +560,18 @@ def test_worlds_may_be_used_by_several_threads(tmp_path: Path) -> None:
     for thread in threads:
         thread.join(30)
     assert seen == [False] * 200
+
+
+def test_a_secret_that_was_never_read_has_not_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOME_SECRET", "here")
+    assert not real_world().changed([Secret.env("SOME_SECRET")])
+
+
+def test_a_secret_that_was_missing_and_is_there_now_has_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    world, secret = real_world(), Secret.env("SOME_SECRET")
+    monkeypatch.delenv("SOME_SECRET", raising=False)
+    with pytest.raises(ConfigurationError):
+        world.reveal(secret)
+    assert not world.changed([secret])
+    monkeypatch.setenv("SOME_SECRET", "here")
+    assert world.changed([secret])

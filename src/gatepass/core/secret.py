@@ -33,7 +33,9 @@ class FileReference(Value, frozen=True):
 
 
 class CommandReference(Value, frozen=True):
-    """A command whose standard output is the secret, run at each mint."""
+    """A command whose standard output is the secret, run at each mint. Its arguments may be secret, too."""
+
+    hidden = ("argv",)
 
     argv: tuple[str, ...]
 

@@ -6,24 +6,19 @@ import hashlib
 import inspect
 import logging
 import os
-import selectors
-import sys
 import time
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gatepass.core.secret import CommandReference, EnvReference, FileReference, Secret
-from gatepass.core.value import Value
+from gatepass.core.secret import CommandReference, Secret
 from gatepass.core.world import AssertionSource, Instant, Notice, PrivateKey, Signer
+from gatepass.engine.references import read
 from gatepass.errors import ConfigurationError, GatepassError
 
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Awaitable, Iterable
 
     from gatepass.core.http import HttpRequest, HttpResponse
-    from gatepass.core.secret import Reference
     from gatepass.engine.token_http import TokenHttp
     from gatepass.signers.file import KeyRing
 
@@ -31,15 +26,15 @@ __all__ = ["RealWorld"]
 
 _log = logging.getLogger("gatepass")
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING}
-_SOURCE_TIMEOUT_S = 30.0
-"""How long a command may run, or an asynchronous callable."""
-_MAX_SECRET_BYTES = 1024 * 1024
+_CALLABLE_TIMEOUT_S = 30.0
+"""How long an asynchronous callable may take."""
 _MAX_SAID = 1000
 _PROCESS_SALT = os.urandom(32)
+_UNREADABLE = b""
 
 
 class RealWorld:
-    """Network, clocks, random source, environment, files and commands, for one identity.
+    """Network, clocks, random source, secrets, keys and the log, for one identity.
 
     Args:
         http: the token client.
@@ -62,9 +57,14 @@ class RealWorld:
         return os.urandom(n)
 
     def reveal(self, secret: Secret) -> str:
-        value = _read(secret)
-        if secret.reference is not None:
-            self._seen[secret] = _mark(value)
+        if secret.reference is None:
+            return secret.reveal()
+        try:
+            value = read(secret.reference)
+        except ConfigurationError:
+            self._seen[secret] = _UNREADABLE
+            raise
+        self._seen[secret] = _mark(value)
         return value
 
     def changed(self, secrets: Iterable[Secret]) -> bool:
@@ -73,13 +73,13 @@ class RealWorld:
         return any(self._reads_differently(secret) for secret in secrets)
 
     def _reads_differently(self, secret: Secret) -> bool:
-        if secret.reference is None or isinstance(secret.reference, CommandReference):
+        seen = self._seen.get(secret)
+        if seen is None or secret.reference is None or isinstance(secret.reference, CommandReference):
             return False
         try:
-            mark = _mark(_read(secret))
+            return _mark(read(secret.reference)) != seen
         except ConfigurationError:
-            mark = b""
-        return self._seen.get(secret, b"") != mark
+            return seen != _UNREADABLE
 
     def signer(self, key: PrivateKey | Signer) -> Signer:
         return self._keys.signer(key, self.reveal)
@@ -133,7 +133,7 @@ def _run_to_its_end(answer: Awaitable[object]) -> object:
     import asyncio
 
     async def wait() -> object:
-        async with asyncio.timeout(_SOURCE_TIMEOUT_S):
+        async with asyncio.timeout(_CALLABLE_TIMEOUT_S):
             return await answer
 
     if _in_a_loop():
@@ -161,127 +161,3 @@ def _in_a_loop() -> bool:
 def _mark(value: str) -> bytes:
     """Tells one value from another without keeping it: keyed with bytes that never leave this process."""
     return hashlib.blake2b(value.encode(errors="surrogatepass"), key=_PROCESS_SALT, digest_size=16).digest()
-
-
-class _Unread(Value, frozen=True):
-    """Why a reference gives no secret. Not raised where it is found: there, the frames hold what was read."""
-
-    code: str
-    why: str
-
-
-def _read(secret: Secret) -> str:
-    if secret.reference is None:
-        return secret.reveal()
-    found = _look_up(secret.reference)
-    if isinstance(found, _Unread):
-        msg = f"The {secret.reference} {found.why}"
-        raise ConfigurationError(msg, code=found.code)
-    return found
-
-
-def _look_up(reference: Reference) -> str | _Unread:
-    if isinstance(reference, EnvReference):
-        text = _variable(reference.name)
-    elif isinstance(reference, FileReference):
-        text = _content(reference.path)
-    else:
-        text = _output(reference.argv)
-    if isinstance(text, _Unread):
-        return text
-    return text.removesuffix("\n").removesuffix("\r") or _Unread("secret_empty", "gives an empty secret.")
-
-
-def _variable(name: str) -> str | _Unread:
-    value = os.environ.get(name)
-    if value is None:
-        return _Unread("secret_missing", "is not set.")
-    text = _decode(os.fsencode(value))
-    return _Unread("secret_invalid", "is not UTF-8 text.") if text is None else text
-
-
-def _content(path: str) -> str | _Unread:
-    try:
-        with Path(path).open("rb") as file:
-            content = file.read(_MAX_SECRET_BYTES + 1)
-    except (OSError, ValueError) as problem:
-        reason = _reason(problem)
-    else:
-        text = _decode(content)
-        if len(content) > _MAX_SECRET_BYTES:
-            reason = f"it is larger than {_MAX_SECRET_BYTES} bytes"
-        elif text is None:
-            reason = "it is not UTF-8 text"
-        else:
-            return text
-    return _Unread("file_unreadable", f"can't be read: {reason}. Check the path and its permissions.")
-
-
-def _output(argv: tuple[str, ...]) -> str | _Unread:
-    import subprocess
-
-    try:
-        exit_code, output = _run(argv)
-    except (OSError, ValueError, TypeError) as problem:
-        reason = _reason(problem)
-    except subprocess.TimeoutExpired:
-        reason = f"it did not end within {_SOURCE_TIMEOUT_S:g} s"
-    else:
-        text = _decode(output)
-        if exit_code:
-            reason = f"it ended with exit code {exit_code}"
-        elif text is None:
-            reason = "its output is not UTF-8 text"
-        else:
-            return text
-    return _Unread("command_failed", f"gave no secret: {reason}.")
-
-
-def _run(argv: tuple[str, ...]) -> tuple[int, bytes]:
-    """Run the user's own command, without a shell: its exit code and what it prints.
-
-    Raises:
-        OSError, ValueError, TypeError: it can't be run, or prints too much.
-        subprocess.TimeoutExpired: it does not come to an end.
-    """
-    import subprocess
-
-    until = time.monotonic() + _SOURCE_TIMEOUT_S
-    quiet = subprocess.DEVNULL
-    with subprocess.Popen(argv, stdin=quiet, stdout=subprocess.PIPE, stderr=quiet) as process:  # noqa: S603
-        try:
-            output = _drain(process, until)
-            return process.wait(max(0.0, until - time.monotonic())), output
-        except BaseException:
-            process.kill()
-            raise
-
-
-def _drain(process: subprocess.Popen[bytes], until: float) -> bytes:
-    import subprocess
-
-    if process.stdout is None or sys.platform == "win32":  # where a pipe can't be watched
-        return process.communicate(timeout=until - time.monotonic())[0]
-    output = bytearray()
-    with selectors.DefaultSelector() as selector:
-        selector.register(process.stdout, selectors.EVENT_READ)
-        while len(output) <= _MAX_SECRET_BYTES:
-            if not selector.select(max(0.0, until - time.monotonic())):
-                raise subprocess.TimeoutExpired(process.args, _SOURCE_TIMEOUT_S)
-            piece = os.read(process.stdout.fileno(), 65536)
-            if not piece:
-                return bytes(output)
-            output += piece
-    raise OSError(0, f"it printed more than {_MAX_SECRET_BYTES} bytes")
-
-
-def _reason(problem: Exception) -> str:
-    return (isinstance(problem, OSError) and problem.strerror) or type(problem).__name__
-
-
-def _decode(content: bytes) -> str | None:
-    """UTF-8 text, without the mark that some editors put before it."""
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return None
