@@ -14,7 +14,7 @@ from gatepass.client_auth.client_secret import ClientSecret
 from gatepass.core.http import HttpRequest, HttpResponse
 from gatepass.core.target import Target
 from gatepass.discovery import Discovery
-from gatepass.errors import ConfigurationError, RemoteError
+from gatepass.errors import ConfigurationError, RemoteError, UnreachableError
 from gatepass.profiles.base import Known, Obtained
 from gatepass.profiles.client_credentials import ClientCredentials
 from gatepass.protocol.challenge import ResourceChallenge
@@ -119,11 +119,16 @@ def test_a_grant_that_is_not_listed_is_warned_of_and_asked_for_all_the_same() ->
     assert [notice.code for notice in world.notices] == ["grant_not_listed"]
 
 
-def test_a_token_endpoint_that_moved_is_found_again() -> None:
+@pytest.mark.parametrize(
+    "gone",
+    [HttpResponse(status=404), UnreachableError("No such host.", code="unreachable", retryable=True)],
+    ids=["another page", "no server"],
+)
+def test_a_token_endpoint_that_moved_is_found_again(gone: HttpResponse | UnreachableError) -> None:
     moved = {"issuer": AS, "token_endpoint": f"{AS}/v2/token"}
     with ScriptedWorld(
         [
-            (TOKEN, HttpResponse(status=404)),
+            (TOKEN, gone),
             (
                 "GET https://mcp.example.com/.well-known/oauth-protected-resource/mcp",
                 answer({"resource": RS, "authorization_servers": [AS]}),
@@ -186,6 +191,14 @@ def test_the_identity_tells_clients_apart_and_holds_no_secret() -> None:
     other = ClientCredentials(ClientSecret("other", "the-secret"))
     assert PROFILE.identity != other.identity
     assert "the-secret" not in repr(PROFILE.identity) + repr(PROFILE)
+
+
+def test_where_everything_is_gone_the_first_failure_is_told() -> None:
+    down = UnreachableError("Nothing there.", code="unreachable", retryable=True)
+    script = [(TOKEN, HttpResponse(status=404)), (lambda _: True, down)]
+    with ScriptedWorld(script) as world, pytest.raises(RemoteError) as failure:
+        obtain(world)
+    assert failure.value.status == 404
 
 
 def test_a_token_endpoint_that_was_discovered_a_moment_ago_has_not_moved() -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from gatepass.core.value import Value
 from gatepass.core.world import Notice
 from gatepass.discovery import Discovery, discover
-from gatepass.errors import ConfigurationError, RemoteError
+from gatepass.errors import ConfigurationError, GatepassError, RemoteError, UnreachableError
 from gatepass.grants.client_credentials import request_client_credentials
 from gatepass.profiles.base import Known, Obtained
 from gatepass.protocol.scope import select
@@ -35,6 +37,7 @@ class ClientCredentials(Value, frozen=True):
 
     def __post_init__(self) -> None:
         if not hasattr(self.client, "authenticate"):
+            msgspec.structs.force_setattr(self, "client", None)  # a secret, perhaps, which a traceback would show
             msg = "ClientCredentials takes a client authentication, such as ClientSecret(...) or PrivateKeyJwt(...)."
             raise ConfigurationError(msg, code="client_invalid")
 
@@ -49,10 +52,9 @@ class ClientCredentials(Value, frozen=True):
     def obtain(self, world: World, target: Target, known: Known) -> Obtained:
         try:
             return self._grant(world, target, known.discovery, known)
-        except RemoteError as refusal:
-            moved = refusal.status in _MOVED_STATUSES and refusal.error is None
-            failure = refusal.again()
-        if not moved or world.now().wall - known.discovery.fetched_at < _JUST_NOW_S:
+        except (RemoteError, UnreachableError) as problem:
+            failure = problem.again()
+        if not _suggests_a_move(failure) or world.now().wall - known.discovery.fetched_at < _JUST_NOW_S:
             raise failure
         return self._after_a_move(world, target, known, failure)
 
@@ -62,11 +64,19 @@ class ClientCredentials(Value, frozen=True):
         issued = request_client_credentials(world, self.client, discovery.server, scopes, target, discovery.resource)
         return Obtained(issued=issued, requested=scopes, discovery=discovery)
 
-    def _after_a_move(self, world: World, target: Target, known: Known, failure: RemoteError) -> Obtained:
+    def _after_a_move(self, world: World, target: Target, known: Known, failure: GatepassError) -> Obtained:
         """What was remembered led nowhere: the token endpoint may have moved since."""
-        discovery = discover(world, target, known.challenge)
+        try:
+            discovery = discover(world, target, known.challenge)
+        except GatepassError:  # it is all gone: what failed first says more
+            discovery = known.discovery
         if discovery.server.token_endpoint == known.discovery.server.token_endpoint:
             raise failure
         text = f"The token endpoint of {discovery.server.issuer} has moved to {discovery.server.token_endpoint}."
         world.notice(Notice(code="token_endpoint_moved", text=text, level="warning"))
         return self._grant(world, target, discovery, known)
+
+
+def _suggests_a_move(failure: GatepassError) -> bool:
+    """Whether there is no token endpoint where one was: another page, or no server at all."""
+    return failure.code == "unreachable" or (failure.status in _MOVED_STATUSES and failure.error is None)
