@@ -449,7 +449,7 @@ class TestOddServers:
             where = {"issuer": server.origin, "token_endpoint": f"{server.origin}/token"}
             error = refusal(auth_for(mcp_server, http=gatepass.TokenHttp(timeout_s=0.4), **where))
         check(error, UnreachableError, code, server.origin.removeprefix("http://"))
-        assert server.connections == 1
+        assert len(server.requests) == 1
 
 
 def test_a_server_that_is_not_there(auth_server, mcp_server):
@@ -505,5 +505,6 @@ def test_an_option_of_the_token_client_that_does_not_fit(options, code, says):
     ],
 )
 def test_settings_of_the_token_client_that_can_not_be_used(mcp_server, options, code, says):
-    error = refusal(auth_for(mcp_server, http=gatepass.TokenHttp(**options)))
+    secure = {"issuer": "https://127.0.0.1:1", "token_endpoint": "https://127.0.0.1:1/token"}
+    error = refusal(auth_for(mcp_server, http=gatepass.TokenHttp(**options), **secure))
     check(error, ConfigurationError, code, says)

@@ -204,6 +204,8 @@ class Auth(httpx2.Auth):
         return self.reach.covers(parsed)
 
     def __repr__(self) -> str:
+        if not hasattr(self, "_source"):  # in a traceback of its constructor
+            return "Auth(...)"
         return f"Auth({self.resource!r}, {self._source.profile!r})"
 
     def __reduce__(self) -> NoReturn:
