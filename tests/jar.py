@@ -21,7 +21,7 @@ from gatepass.core.target import Target
 from gatepass.core.world import Instant, Notice
 from gatepass.engine.source import Source
 from gatepass.engine.wake import Waiter
-from gatepass.errors import GatepassError
+from gatepass.errors import GatepassError, UnreachableError
 from gatepass.grants.exchange import Issued
 from gatepass.lifecycle.policy import Held, Policy
 from gatepass.profiles.base import Known, Obtained
@@ -96,6 +96,7 @@ class JarWorld:
         self.notices: list[Notice] = []
         self.secrets_changed: list[bool] = []
         self.discoveries = 0
+        self.metadata_down = False
         self.dice = 0.5
 
     def now(self) -> Instant:
@@ -112,6 +113,8 @@ class JarWorld:
 
     def send(self, request: HttpRequest) -> HttpResponse:
         """The metadata; the profile of a jar sends nothing."""
+        if self.metadata_down:
+            raise UnreachableError("No answer.", code="timeout", retryable=True)
         self.discoveries += request.url == RESOURCE_METADATA
         body = json.dumps(DOCUMENTS[request.url]).encode()
         return HttpResponse(status=200, headers=(("Content-Type", "application/json"),), body=body)

@@ -147,3 +147,9 @@ def test_an_argument_that_does_not_fit_is_refused_at_once(client_id, source, aud
         ClientAssertion(client_id, source, audience=audience)
     assert caught.value.code == code
     assert_hidden(caught.value, "a.b.c")
+
+
+def test_the_subject_tells_the_tokens_of_two_workloads_apart():
+    alice = ClientAssertion("app", "a.b.c", subject="alice")
+    bob = ClientAssertion("app", "a.b.c", subject="bob")
+    assert len({alice.identity, bob.identity, ClientAssertion("app", "a.b.c").identity}) == 3

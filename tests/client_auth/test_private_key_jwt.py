@@ -366,3 +366,12 @@ def test_an_error_about_the_key_shows_nothing_of_it(key, password):
     with pytest.raises(ConfigurationError) as caught:
         client.authenticate(ScriptedWorld(), server())
     assert_hidden(caught.value, text.splitlines()[1], "canary-wrong")
+
+
+def test_claims_tell_tokens_apart_and_their_order_does_not():
+    def identity(claims):
+        return PrivateKeyJwt("app", "-----BEGIN PRIVATE KEY-----", claims=claims).identity
+
+    assert identity({"tenant": "a"}) != identity({"tenant": "b"})
+    assert identity({"a": 1, "b": 2}) == identity({"b": 2, "a": 1})
+    assert identity({}) == identity(None) == ("private_key_jwt", "app")

@@ -586,3 +586,21 @@ def test_a_flight_that_a_fork_left_behind_is_flown_again() -> None:
     jar.pool._ready.clear()
     assert jar.token().generation == 1
     assert not lost.done
+
+
+def test_while_the_metadata_can_not_be_read_again_what_is_known_stays_in_use() -> None:
+    jar = Jar()
+    jar.profile.default = 7200.0
+    jar.token()
+    jar.world.metadata_down = True
+    jar.advance(7195)
+    assert jar.token().generation == 2
+    assert "discovery_failed" in [notice.code for notice in jar.world.notices]
+
+
+def test_a_challenge_just_given_is_not_replaced_by_one_that_was_kept() -> None:
+    jar = Jar(scopes=None)
+    newer = ResourceChallenge(scheme="bearer", resource_metadata=None, scope=("b",), error=None, error_description=None)
+    jar.source.challenged(newer)
+    jar.source.remember(CHALLENGE)
+    assert jar.source.challenge == newer

@@ -30,6 +30,8 @@ class ClientAssertion:
         source: the JWT; a `Secret` that refers to it, such as ``Secret.file(path)``; or a callable, plain or async,
             that gets the audience and returns one.
         audience: what a callable is told: ``"issuer"``, ``"token_endpoint"``, or any other text, verbatim.
+        subject: for whom the JWT speaks, where several workloads or users share one client id. It tells their kept
+            tokens apart: without it, all JWTs of a client id are taken to speak for the client itself.
 
     Raises:
         ConfigurationError: an argument does not fit; its name stands in the text.
@@ -38,8 +40,11 @@ class ClientAssertion:
     client_id: str
     source: Secret | Callable[[str], str | Awaitable[str]] = field(repr=False)
     audience: str
+    subject: str | None
 
-    def __init__(self, client_id: str, source: AssertionSource, *, audience: str = "issuer") -> None:
+    def __init__(
+        self, client_id: str, source: AssertionSource, *, audience: str = "issuer", subject: str | None = None
+    ) -> None:
         if isinstance(source, str):
             source = Secret(source)  # first, so that no frame of a later error holds it in the clear
         if not isinstance(source, Secret) and not callable(source):
@@ -48,11 +53,12 @@ class ClientAssertion:
         object.__setattr__(self, "client_id", check_text(client_id, field="client_id"))
         object.__setattr__(self, "source", source)
         object.__setattr__(self, "audience", check_text(audience, field="audience"))
+        object.__setattr__(self, "subject", None if subject is None else check_text(subject, field="subject"))
 
     @property
     def identity(self) -> tuple[str, ...]:
-        """The kind of method and the client id."""
-        return ("client_assertion", self.client_id)
+        """The kind of method, the client id and the subject."""
+        return ("client_assertion", self.client_id, *(() if self.subject is None else (self.subject,)))
 
     @property
     def secrets(self) -> tuple[Secret, ...]:

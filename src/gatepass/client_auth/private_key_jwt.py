@@ -105,8 +105,9 @@ class PrivateKeyJwt:
 
     @property
     def identity(self) -> tuple[str, ...]:
-        """The kind of method and the client id."""
-        return ("private_key_jwt", self.client_id)
+        """The kind of method, the client id and the further claims, which may say for whom the client asks."""
+        claims = (msgspec.json.encode(self.claims, order="deterministic").decode(),) if self.claims else ()
+        return ("private_key_jwt", self.client_id, *claims)
 
     @property
     def secrets(self) -> tuple[Secret, ...]:

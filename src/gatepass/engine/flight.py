@@ -74,19 +74,26 @@ class Flight:
     def _run(self) -> None:
         """One stretch on a worker. Whatever happens, somebody hears of it, and nobody sees this stack's locals."""
         try:
+            failure = self._try()
+            if failure is not None:
+                self._give_back()
+                self._fail(failure)
+        except BaseException as leaving:  # a bug, or Ctrl-C in a thread that mints for want of workers
+            self._land(_internal(leaving))  # leave nobody behind
+            raise
+
+    def _try(self) -> GatepassError | None:
+        """Advance; what stopped it, without the frames that may hold a secret."""
+        try:
             self._advance()
         except GatepassError as failure:
             error = failure.again()
+            failure.with_traceback(None)
         except Exception as bug:  # noqa: BLE001 - told to every waiter as an error of ours
             error = _internal(bug)
-        except BaseException as leaving:  # Ctrl-C in a thread that mints for want of workers: leave nobody behind
-            self._give_back()
-            self._land(_internal(leaving))
-            raise
         else:
-            return
-        self._give_back()
-        self._fail(error)
+            return None
+        return error
 
     def _advance(self) -> None:
         source = self._source
@@ -109,7 +116,7 @@ class Flight:
         """What this identity, here or elsewhere, kept earlier."""
         source, shelf = self._source, self._source.shelf
         if source.challenge is None:
-            source.challenge = shelf.challenge()
+            source.remember(shelf.challenge())
         if source.discovery is None and not source.rediscover:
             source.discovery = shelf.discovery()
         record = shelf.token()
@@ -201,7 +208,13 @@ class Flight:
         source, known = self._source, self._source.discovery
         if known is not None and known.fresh(source.world.now().wall):
             return known
-        found = discover(source.world, source.target, source.challenge)
+        try:
+            found = discover(source.world, source.target, source.challenge)
+        except GatepassError as failure:
+            if known is None or not failure.retryable:
+                raise
+            source.world.notice(_still_known(failure))
+            return known
         self._learn(found)
         return found
 
@@ -275,6 +288,11 @@ def _obtained(record: TokenRecord) -> Notice:
     life = "an unknown time" if record.lifetime_s is None else f"{record.lifetime_s:g} s"
     text = f"Token {record.generation} from {record.issuer} for {record.resource}, good for {life}."
     return Notice(code="token_obtained", text=text)
+
+
+def _still_known(error: GatepassError) -> Notice:
+    text = f"The metadata can't be read again; what was discovered before stays in use. {error}"
+    return Notice(code="discovery_failed", text=text, level="warning")
 
 
 def _still_usable(error: GatepassError) -> Notice:

@@ -4,7 +4,8 @@
     stale   -> served, and one flight renews it behind
     else    -> callers join the one flight, each with its own patience
 
-The state is guarded by the pool's lock, which is held for moments and never while anything is sent or read.
+What callers and the flight both change is guarded by the pool's lock, which is held for moments and never while
+anything is sent or read. What only the flight changes needs none: there is one at a time.
 """
 
 from __future__ import annotations
@@ -162,7 +163,8 @@ class Source:
     def challenged(self, challenge: ResourceChallenge | None) -> None:
         """The resource asked for a token: remember what it said."""
         if challenge is not None:
-            self.challenge = challenge
+            with self.pool.lock:
+                self.challenge = challenge
 
     def reject(self, generation: int) -> bool:
         """The resource refused the token of that generation; whether another one can be had for a replay."""
@@ -191,6 +193,11 @@ class Source:
                 return False
             self._flight = None
             return True
+
+    def remember(self, challenge: ResourceChallenge | None) -> None:
+        """A challenge that was kept earlier; one that the resource has just given stands."""
+        with self.pool.lock:
+            self.challenge = self.challenge or challenge
 
     def loaded(self, held: Held | None) -> None:
         """The store has been asked; what it had, if that is newer than ours."""
@@ -296,11 +303,10 @@ class Source:
                 flight.waiters.discard(waiter)
 
     def _result(self, waiter: Waiter, patience_s: float) -> Held | None:
-        outcome = waiter.outcome
-        if isinstance(outcome, GatepassError):
-            raise outcome.again()
-        if waiter.done:
-            return outcome
+        if waiter.done:  # looked at first: the outcome is there before it
+            if isinstance(waiter.outcome, GatepassError):
+                raise waiter.outcome.again()
+            return waiter.outcome
         last = f" The last attempt: {self.failure}" if self.failure is not None else ""
         msg = f"No token within {patience_s:g} s; the request for one goes on.{last}"
         raise UnreachableError(msg, code="deadline", retryable=True, retry_at=self.world.now().wall)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, cast
 
@@ -37,6 +38,9 @@ EXTENSION = "io.modelcontextprotocol/oauth-client-credentials"
 
 AUTHORIZATION_FAILED = -32011
 """The JSON-RPC error code of a call that authorization stopped."""
+
+_SEAL = os.urandom(16).hex()
+"""Tells our own error responses from those of a server, which must not pass for them."""
 
 _log = logging.getLogger("gatepass")
 _REFUSED = frozenset({401, 403})
@@ -76,6 +80,8 @@ def authorization_error(error: MCPError) -> GatepassError | None:
     if error.error.code != AUTHORIZATION_FAILED or not isinstance(error.error.data, dict):
         return None
     data = cast("dict[str, Any]", error.error.data)  # pyright: ignore[reportUnknownMemberType]  # the SDK says Any
+    if data.get("seal") != _SEAL:  # a server may answer like us, but it can't know this
+        return None
     kind = _ERRORS.get(str(data.get("kind")), GatepassError)
     return kind(error.error.message).with_(**{field: data.get(field) for field in _FIELDS})
 
@@ -179,7 +185,7 @@ def _answer(request: httpx2.Request, failure: GatepassError) -> httpx2.Response:
     if message.get("method") is None or message.get("id") is None:
         _log.warning("An MCP %s message could not be sent: %s", request.method, failure)
         return httpx2.Response(202 if request.method == "POST" else 503, request=request)
-    data = {"kind": type(failure).__name__, **{field: getattr(failure, field) for field in _FIELDS}}
+    data = {"seal": _SEAL, "kind": type(failure).__name__, **{field: getattr(failure, field) for field in _FIELDS}}
     error = {"code": AUTHORIZATION_FAILED, "message": str(failure), "data": data}
     return httpx2.Response(200, json={"jsonrpc": "2.0", "id": message["id"], "error": error}, request=request)
 
