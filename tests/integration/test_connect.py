@@ -310,6 +310,34 @@ class TestTheNetwork:
         assert (type(error), error.code, after) == (gatepass.UnreachableError, "unreachable", "b")
 
 
+class TestRedirects:
+    """The SDK follows those within the origin, and sends the Authorization header along."""
+
+    @everyhow
+    def test_one_to_a_sibling_is_followed_without_the_token(self, mcp_server, mode):
+        async def program():
+            async with settled(mcp_server, mode) as mcp:
+                mcp_server.trouble = Trouble(status=307, headers={"Location": "/other"})
+                with pytest.raises(MCPError):
+                    await mcp.call_tool("echo", {"text": "a"})
+
+        anyio.run(program)
+        siblings = [each for each in mcp_server.requests if each.path == "/other"]
+        assert siblings
+        assert {each.header("authorization") for each in siblings} == {None}
+
+    @everyhow
+    def test_one_to_another_origin_is_not_followed(self, auth_server, mcp_server, mode):
+        async def program():
+            async with settled(mcp_server, mode) as mcp:
+                mcp_server.trouble = Trouble(status=307, headers={"Location": f"{auth_server.origin}/mcp"})
+                with pytest.raises(MCPError):
+                    await mcp.call_tool("echo", {"text": "a"})
+
+        anyio.run(program)
+        assert auth_server.count("/mcp") == 0
+
+
 class TestTheBody:
     @everyhow
     @everywhere

@@ -10,6 +10,7 @@ import anyio
 import httpx2
 import pytest
 from integration.crowd import Background, everywhere, in_tasks, on_threads, outcome_of
+from integration.odd_servers import dripping, speaking
 from integration.patience import aeventually, eventually
 from integration.ways_in import CLIENT_ID, SCOPES, SECRET, auth_for, by_secret, cost, hello
 
@@ -259,6 +260,19 @@ class TestAServerThatHangs:
             assert hanging.count(where) == 2  # no host gets more workers than that
         for call in stuck:
             assert isinstance(call.outcome(), gatepass.UnreachableError)
+
+    def test_one_that_trickles_costs_no_other_identity_its_answer(self, auth_server, mcp_server):
+        auth_server.token_lifetime_s = 0
+        http = gatepass.TokenHttp(timeout_s=1)
+        with speaking(dripping(b"HTTP/1.1 200 OK\r\nX-Padding: ", b"a")) as server:
+            where = {"issuer": server.origin, "token_endpoint": f"{server.origin}/token"}
+            stuck = Background(auth_for(mcp_server, http=http, deadline_s=1.5, **where).token)
+            auth, made = auth_for(mcp_server, http=http, scopes=["mcp:read"]), 0
+            while not stuck.done:
+                auth.token()
+                made += 1
+            assert isinstance(stuck.outcome(), gatepass.UnreachableError)
+        assert auth_server.count("token") == made  # none was broken off and asked for again
 
     def test_its_own_callers_hear_in_time(self, auth_server, mcp_server):
         auth_server.trouble = Trouble(connection="hang")

@@ -8,6 +8,8 @@ import httpx2
 import key_material
 import pytest
 from integration.ways_in import CLIENT_ID, SECRET, auth_for, by_key, by_secret, cost, hello
+from joserfc import jwt
+from joserfc.jwk import ECKey
 
 import gatepass
 from gatepass.testing import AuthorizationServer, ProtectedServer, Trouble
@@ -136,9 +138,6 @@ class TestWithAKey:
 
 def ready_made(auth_server, **claims):
     """An assertion as a workload would bring it, for the key of `by_key`."""
-    from joserfc import jwt
-    from joserfc.jwk import ECKey
-
     now = int(time.time())
     right = {"iss": "key-bot", "sub": "key-bot", "aud": auth_server.issuer, "iat": now, "exp": now + 60, "jti": "1"}
     key = ECKey.import_key(key_material.pem("P-256"))

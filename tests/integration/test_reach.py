@@ -264,6 +264,38 @@ class TestTheBase:
         assert tokens_seen(elsewhere) == [None] * 2
 
 
+SPELLINGS = {
+    "https://xn--bcher-kva.example/mcp": {
+        "https://bücher.example/mcp/x": True,
+        "https://XN--BCHER-KVA.example:443/mcp": True,
+        "https://xn--bcher-kva.example./mcp": False,
+    },
+    "http://[::1]:8080/mcp": {
+        "http://[0:0:0:0:0:0:0:1]:8080/mcp/x": True,
+        "http://[::1]:8081/mcp": False,
+        "http://127.0.0.1:8080/mcp": False,
+    },
+    "https://Example.com:443/mcp/": {
+        "https://EXAMPLE.com/mcp": True,
+        "https://example.com:443/mcp/x?y#z": True,
+        "http://example.com/mcp": False,
+        "https://example.com:444/mcp": False,
+        "https://example.com.evil.example/mcp": False,
+        "https://evil.example/https://example.com/mcp": False,
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("resource", "url", "inside"),
+    [(resource, url, inside) for resource, urls in SPELLINGS.items() for url, inside in urls.items()],
+)
+@pytest.mark.parametrize("library", [httpx2, httpx])
+def test_the_same_place_is_known_by_every_spelling_and_no_other_is(resource, url, inside, library):
+    auth = gatepass.Auth(resource, gatepass.ClientCredentials(gatepass.ClientSecret("x", "y")))
+    assert auth.reach.admits(library.Request("GET", url)) is inside
+
+
 def test_two_resources_on_one_origin_do_not_share_their_tokens(mcp_server, auth):
     below = gatepass.Auth(f"{mcp_server.url}/plain", gatepass.ClientCredentials(gatepass.ClientSecret("x", "y")))
     assert not below.reach.covers(httpx2.URL(mcp_server.url))
