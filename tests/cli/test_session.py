@@ -12,6 +12,7 @@ from mcp_types import CONNECTION_CLOSED, INVALID_PARAMS, METHOD_NOT_FOUND, REQUE
 from gatepass.cli.exits import exit_of
 from gatepass.cli.session import all_tools, session
 from gatepass.errors import GatepassError, RemoteError
+from gatepass.integrations.mcp import failure_data
 
 
 class Door:
@@ -53,8 +54,8 @@ class TestAnError:
         assert says in str(error)
 
     def test_one_of_authorization_is_what_it_was(self):
-        data = {"kind": "RemoteError", "code": "token_refused", "by": "authorization_server"}
-        error = reason(MCPError(-32011, "refused", data))
+        refusal = RemoteError("refused", code="token_refused", by="authorization_server")
+        error = reason(MCPError(-32011, "refused", failure_data(refusal)))
         assert isinstance(error, RemoteError)
         assert (error.code, exit_of(error)) == ("token_refused", 4)
 

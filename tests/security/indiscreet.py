@@ -97,6 +97,9 @@ ANSWERS = (
 )  # fmt: skip
 
 
+WORST = (refusal, refusal_of_one_value, refusal_in_headers, broken_json)
+
+
 def speaking_with(make):
     """For an `OddServer`: answers each request with what `make` makes of it, and hangs up."""
 

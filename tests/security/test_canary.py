@@ -30,7 +30,7 @@ from security.identities import (
     post,
     ready_made,
 )
-from security.indiscreet import ANSWERS, answer, assertion_in, hanging, resetting, speaking_with
+from security.indiscreet import ANSWERS, WORST, answer, assertion_in, hanging, resetting, speaking_with
 from security.leak_detector import Canary, Witness
 
 import gatepass
@@ -94,13 +94,15 @@ def error_of(action):
     return caught.value
 
 
-INDISCREET = [(speaking_with(each), make) for each in ANSWERS for make in IDENTITIES]
-SILENT = [(speak, make) for speak in (hanging, resetting) for make in (basic, post, key_file, ready_made)]
-NAMES = [f"{each.__name__}-{make.__name__}" for each in ANSWERS for make in IDENTITIES]
-NAMES += [f"{speak.__name__}-{make.__name__}" for speak, make in SILENT]
+TYPICAL = (basic, post, key_file, ready_made)
+MEETINGS = {
+    **{f"{each.__name__}-{make.__name__}": (speaking_with(each), make) for each in ANSWERS for make in TYPICAL},
+    **{f"{each.__name__}-{make.__name__}": (speaking_with(each), make) for each in WORST for make in IDENTITIES},
+    **{f"{speak.__name__}-{make.__name__}": (speak, make) for speak in (hanging, resetting) for make in TYPICAL},
+}
 
 
-@pytest.mark.parametrize(("speak", "make"), INDISCREET + SILENT, ids=NAMES)
+@pytest.mark.parametrize(("speak", "make"), MEETINGS.values(), ids=MEETINGS)
 def test_an_indiscreet_server_gets_nothing_out_of_it(speak, make, given, around, monkeypatch, printed):
     identity = make(given, monkeypatch)
     with speaking(speak) as server, Witness(identity.canaries) as witness:
@@ -305,20 +307,7 @@ MISTAKES = {
 }
 
 
-OF_A_WRONG_TYPE = {
-    "bytes for a secret", "a secret in a list", "a Secret of bytes", "a key in a list", "a password in bytes",
-    "an assertion in bytes",
-}  # fmt: skip
-HALF_MADE = set(MISTAKES) - {"a client for a profile", "a secret for a client", "an Auth without a resource"}
-
-
-def known(mistakes, reason):
-    """Every mistake; of those that are known to show too much, that they do."""
-    mark = pytest.mark.xfail(reason=reason)
-    return [pytest.param(name, marks=mark if name in mistakes else ()) for name in MISTAKES]
-
-
-@pytest.mark.parametrize("mistake", known(OF_A_WRONG_TYPE, "what is no text is shown by the frames of its error"))
+@pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_mistake_with_a_secret_shows_it_to_nobody(mistake):
     canary = new_secret()
     with Witness([canary]) as witness:
@@ -326,7 +315,7 @@ def test_a_mistake_with_a_secret_shows_it_to_nobody(mistake):
     assert witness.leaks() == CLEAN
 
 
-@pytest.mark.parametrize("mistake", known(HALF_MADE, "a client that is half made has no repr"))
+@pytest.mark.parametrize("mistake", MISTAKES)
 def test_the_error_of_a_mistake_can_be_shown_with_its_locals(mistake):
     error = error_of(lambda: MISTAKES[mistake](new_secret()))
     shown = traceback.TracebackException.from_exception(error, capture_locals=True)

@@ -16,7 +16,16 @@ if TYPE_CHECKING:
     from gatepass.core.world import World
     from gatepass.protocol.server import ServerMetadata
 
-__all__ = ["ClientAuthentication", "Credentials", "as_secret", "check_text", "listed", "offered_method", "sendable"]
+__all__ = [
+    "ClientAuthentication",
+    "Credentials",
+    "as_secret",
+    "check_text",
+    "listed",
+    "offered_method",
+    "sendable",
+    "shown",
+]
 
 _LISTED_MAX = 12
 _NAME_MAX_CHARS = 40
@@ -116,17 +125,18 @@ def check_text(value: object, *, field: str) -> str:
     raise ConfigurationError(f"{field} {problem}.", code=f"{field}_invalid")
 
 
-def as_secret(value: object, *, field: str) -> Secret:
-    """`value` as a `Secret`.
+def as_secret(value: object) -> Secret | None:
+    """Text or a `Secret` as a `Secret`; None for anything else.
 
-    Raises:
-        ConfigurationError: it is neither text nor a `Secret`; names the field (code ``{field}_invalid``).
+    It does not raise, so that its caller can drop the value first: an error's frames must not hold it.
     """
-    if isinstance(value, str | Secret):
-        return Secret.of(value)
-    raise ConfigurationError(
-        f"{field} must be a string or a Secret, not {type(value).__name__}.", code=f"{field}_invalid"
-    )
+    return Secret.of(value) if isinstance(value, str | Secret) else None
+
+
+def shown(client: object, *names: str) -> str:
+    """The repr of a client, with these of its fields: those that it has, while it is being made."""
+    fields = (f"{name}={getattr(client, name)!r}" for name in names if hasattr(client, name))
+    return f"{type(client).__name__}({', '.join(fields)})"
 
 
 def sendable(text: str) -> bool:

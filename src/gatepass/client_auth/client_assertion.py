@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gatepass.client_auth.assertion import assertion_audience, assertion_credentials
-from gatepass.client_auth.base import check_text, offered_method
+from gatepass.client_auth.base import as_secret, check_text, offered_method, shown
 from gatepass.core.secret import Secret
 from gatepass.errors import ConfigurationError
 from gatepass.protocol.jwt import expired, peek_claims
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["ClientAssertion"]
 
 
-@dataclass(frozen=True, slots=True, init=False, eq=False)
+@dataclass(frozen=True, slots=True, init=False, eq=False, repr=False)
 class ClientAssertion:
     """A client that proves itself with a JWT made by somebody else.
 
@@ -38,20 +38,20 @@ class ClientAssertion:
     """
 
     client_id: str
-    source: Secret | Callable[[str], str | Awaitable[str]] = field(repr=False)
+    source: Secret | Callable[[str], str | Awaitable[str]]
     audience: str
     subject: str | None
 
     def __init__(
         self, client_id: str, source: AssertionSource, *, audience: str = "issuer", subject: str | None = None
     ) -> None:
-        if isinstance(source, str):
-            source = Secret(source)  # first, so that no frame of a later error holds it in the clear
-        if not isinstance(source, Secret) and not callable(source):
-            msg = f"source must be a JWT, a Secret or a callable, not {type(source).__name__}."
+        kind, masked = type(source).__name__, as_secret(source) or (source if callable(source) else None)
+        del source  # so that no frame of a later error holds it in the clear
+        if masked is None:
+            msg = f"source must be a JWT, a Secret or a callable, not {kind}."
             raise ConfigurationError(msg, code="source_invalid")
         object.__setattr__(self, "client_id", check_text(client_id, field="client_id"))
-        object.__setattr__(self, "source", source)
+        object.__setattr__(self, "source", masked)
         object.__setattr__(self, "audience", check_text(audience, field="audience"))
         object.__setattr__(self, "subject", None if subject is None else check_text(subject, field="subject"))
 
@@ -64,6 +64,9 @@ class ClientAssertion:
     def secrets(self) -> tuple[Secret, ...]:
         """The JWT, where it does not come from a callable."""
         return (self.source,) if isinstance(self.source, Secret) else ()
+
+    def __repr__(self) -> str:
+        return shown(self, "client_id", "audience", "subject")
 
     def choose(self, server: ServerMetadata) -> str:
         """``private_key_jwt``: to the server, it makes no difference who signed.

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 from urllib.parse import quote_plus
 
-from gatepass.client_auth.base import Credentials, as_secret, check_text, offered_method, sendable
+from gatepass.client_auth.base import Credentials, as_secret, check_text, offered_method, sendable, shown
 from gatepass.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ __all__ = ["ClientSecret", "SecretMethod"]
 SecretMethod = Literal["auto", "client_secret_basic", "client_secret_post"]
 
 
-@dataclass(frozen=True, slots=True, init=False, eq=False)
+@dataclass(frozen=True, slots=True, init=False, eq=False, repr=False)
 class ClientSecret:
     """A client that proves itself with a client secret.
 
@@ -36,7 +36,7 @@ class ClientSecret:
     """
 
     client_id: str
-    secret: Secret = field(repr=False)
+    secret: Secret
     method: SecretMethod
     raw_basic: bool
 
@@ -48,7 +48,11 @@ class ClientSecret:
         *,
         raw_basic: bool = False,
     ) -> None:
-        secret = as_secret(secret, field="secret")  # first, so that no frame of a later error holds it in the clear
+        kind, masked = type(secret).__name__, as_secret(secret)
+        del secret  # so that no frame of a later error holds it in the clear
+        if masked is None:
+            msg = f"secret must be a string or a Secret, not {kind}."
+            raise ConfigurationError(msg, code="secret_invalid")
         check_text(client_id, field="client_id")
         if method not in get_args(SecretMethod):
             msg = f"method is one of {', '.join(get_args(SecretMethod))}."
@@ -56,9 +60,9 @@ class ClientSecret:
         if raw_basic and ":" in client_id:
             msg = "client_id holds a colon, which raw_basic can't tell from the separator: leave raw_basic out."
             raise ConfigurationError(msg, code="client_id_invalid")
-        if secret.reference is None and not _usable(secret.reveal()):
-            raise _unusable(secret)
-        for name, value in (("client_id", client_id), ("secret", secret), ("method", method), ("raw_basic", raw_basic)):
+        if masked.reference is None and not _usable(masked.reveal()):
+            raise _unusable(masked)
+        for name, value in (("client_id", client_id), ("secret", masked), ("method", method), ("raw_basic", raw_basic)):
             object.__setattr__(self, name, value)
 
     @property
@@ -70,6 +74,9 @@ class ClientSecret:
     def secrets(self) -> tuple[Secret, ...]:
         """The client secret."""
         return (self.secret,)
+
+    def __repr__(self) -> str:
+        return shown(self, "client_id", "method", "raw_basic")
 
     def choose(self, server: ServerMetadata) -> str:
         """``client_secret_basic`` or ``client_secret_post``: the one asked for, or the first that the server offers.

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeGuard
 
 import msgspec
 
 from gatepass.client_auth.assertion import assertion_audience, assertion_credentials
-from gatepass.client_auth.base import as_secret, check_text, listed, offered_method
+from gatepass.client_auth.base import as_secret, check_text, listed, offered_method, shown
 from gatepass.core.secret import Secret
 from gatepass.core.world import PrivateKey, Signer
 from gatepass.errors import ConfigurationError
@@ -31,7 +31,7 @@ _X5T_S256 = re.compile(r"[A-Za-z0-9_-]{43}")
 _TEXT_OF_A_KEY = ("-----BEGIN ", "{")
 
 
-@dataclass(frozen=True, slots=True, init=False, eq=False)
+@dataclass(frozen=True, slots=True, init=False, eq=False, repr=False)
 class PrivateKeyJwt:
     """A client that proves itself with a JWT that it signs for each token request.
 
@@ -56,7 +56,7 @@ class PrivateKeyJwt:
     """
 
     client_id: str
-    key: PrivateKey | Signer = field(repr=False)
+    key: PrivateKey | Signer
     algorithm: str | None
     key_id: str | None
     thumbprint_key_id: bool
@@ -64,7 +64,7 @@ class PrivateKeyJwt:
     x5t_s256: str | None
     audience: str
     lifetime_s: int
-    claims: Mapping[str, object] = field(repr=False)
+    claims: Mapping[str, object]
     send_client_id: bool
 
     def __init__(
@@ -83,13 +83,21 @@ class PrivateKeyJwt:
         claims: Mapping[str, object] | None = None,
         send_client_id: bool = False,
     ) -> None:
-        masked = _masked(key)
+        kind, masked = type(key).__name__, _masked(key)
         del key  # so that no frame of a later error holds it in the clear
-        password = None if password is None else as_secret(password, field="password")
+        secured = None if password is None else as_secret(password)
+        wrong_password = type(password).__name__ if password is not None and secured is None else None
+        del password
+        if masked is None:
+            msg = f"key must be a Path, PEM or JWK text, a mapping, a Secret or a Signer, not {kind}."
+            raise ConfigurationError(msg, code="key_invalid")
+        if wrong_password is not None:
+            msg = f"password must be a string or a Secret, not {wrong_password}."
+            raise ConfigurationError(msg, code="password_invalid")
 
         put = object.__setattr__
         put(self, "client_id", check_text(client_id, field="client_id"))
-        put(self, "key", _checked_key(masked, password))
+        put(self, "key", _checked_key(masked, secured))
         put(self, "algorithm", None if algorithm is None else _checked_algorithm(algorithm))
         put(self, "key_id", None if key_id is None else check_text(key_id, field="key_id"))
         put(self, "thumbprint_key_id", thumbprint_key_id)
@@ -115,6 +123,9 @@ class PrivateKeyJwt:
         if not isinstance(self.key, PrivateKey):
             return ()
         return (self.key.text,) if self.key.password is None else (self.key.text, self.key.password)
+
+    def __repr__(self) -> str:
+        return shown(self, "client_id", "algorithm", "key_id", "typ", "audience", "lifetime_s")
 
     def choose(self, server: ServerMetadata) -> str:
         """``private_key_jwt``, if the server offers it with an algorithm that can be used.
@@ -180,8 +191,10 @@ class PrivateKeyJwt:
         return own if isinstance(own, str) else None
 
 
-def _masked(key: object) -> object:
-    """The key with nothing left in the clear; what it can't be is found out later."""
+def _masked(key: object) -> Secret | Signer | None:
+    """The key with nothing left in the clear; None for what can be no key."""
+    if isinstance(key, Secret):
+        return key
     if isinstance(key, str):
         return Secret(key)
     if isinstance(key, bytes):
@@ -192,10 +205,12 @@ def _masked(key: object) -> object:
         except (TypeError, ValueError, msgspec.MsgspecError):
             return Secret("")
     fspath = getattr(key, "__fspath__", None)
-    return key if fspath is None else Secret.file(str(fspath()))
+    if fspath is not None:
+        return Secret.file(str(fspath()))
+    return key if _is_signer(key) else None
 
 
-def _checked_key(key: object, password: Secret | None) -> PrivateKey | Signer:
+def _checked_key(key: Secret | Signer, password: Secret | None) -> PrivateKey | Signer:
     if isinstance(key, Secret):
         if key.reference is None and not key.reveal().lstrip().startswith(_TEXT_OF_A_KEY):
             msg = (
@@ -204,9 +219,6 @@ def _checked_key(key: object, password: Secret | None) -> PrivateKey | Signer:
             )
             raise ConfigurationError(msg, code="key_invalid")
         return PrivateKey(text=key, password=password)
-    if not _is_signer(key):
-        msg = f"key must be a Path, PEM or JWK text, a mapping, a Secret or a Signer, not {type(key).__name__}."
-        raise ConfigurationError(msg, code="key_invalid")
     if password is not None:
         msg = "password is for an encrypted PEM, but key is a signer of its own: leave password out."
         raise ConfigurationError(msg, code="password_invalid")

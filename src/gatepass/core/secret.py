@@ -56,11 +56,13 @@ class Secret:
     __slots__ = ("__value", "reference")
 
     def __init__(self, value: object) -> None:
+        self.__value: str | None = None
+        self.reference: Reference | None = None
         if not isinstance(value, str):
             msg = f"A secret is a string, not {type(value).__name__}."
+            del value  # a traceback that shows locals must not show it
             raise ConfigurationError(msg, code="secret_invalid")
-        self.__value: str | None = value
-        self.reference: Reference | None = None
+        self.__value = value
 
     @classmethod
     def _at(cls, reference: Reference) -> Secret:

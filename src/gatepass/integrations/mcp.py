@@ -185,9 +185,13 @@ def _answer(request: httpx2.Request, failure: GatepassError) -> httpx2.Response:
     if message.get("method") is None or message.get("id") is None:
         _log.warning("An MCP %s message could not be sent: %s", request.method, failure)
         return httpx2.Response(202 if request.method == "POST" else 503, request=request)
-    data = {"seal": _SEAL, "kind": type(failure).__name__, **{field: getattr(failure, field) for field in _FIELDS}}
-    error = {"code": AUTHORIZATION_FAILED, "message": str(failure), "data": data}
+    error = {"code": AUTHORIZATION_FAILED, "message": str(failure), "data": failure_data(failure)}
     return httpx2.Response(200, json={"jsonrpc": "2.0", "id": message["id"], "error": error}, request=request)
+
+
+def failure_data(failure: GatepassError) -> dict[str, Any]:
+    """The failure as the `data` of a JSON-RPC error, from which `authorization_error` makes it again."""
+    return {"seal": _SEAL, "kind": type(failure).__name__, **{field: getattr(failure, field) for field in _FIELDS}}
 
 
 def _message(request: httpx2.Request) -> dict[str, Any]:
