@@ -381,7 +381,7 @@ RESPONSES = {
     "a number": (Trouble(replace={"access_token": 7}), "access_token: expected str"),
     "a huge one": (Trouble(replace={"access_token": SAID * 10_000}), "a token is longer than"),
     "no token_type": (Trouble(without=("token_type",)), "token_type is missing"),
-    "an unknown one": (Trouble(replace={"token_type": SAID}), "token_type is not Bearer or DPoP"),
+    "an unknown one": (Trouble(replace={"token_type": SAID}), "token_type is not Bearer"),
     "a negative life": (Trouble(replace={"expires_in": -1}), "expires_in is not a number of seconds"),
     "a life in words": (Trouble(replace={"expires_in": SAID}), "expires_in is not a number of seconds"),
     "a true life": (Trouble(replace={"expires_in": True}), "expires_in"),
@@ -474,9 +474,9 @@ def test_a_name_that_does_not_exist(mcp_server, monkeypatch):
         ({"scopes": ["two words"]}, "scope_invalid", "scopes[0]"),
         ({"scopes": ["ok", 7]}, "scope_invalid", "scopes[1]"),
         ({"deadline_s": 0}, "deadline_invalid", "deadline_s"),
-        ({"issuer": "auth.example.com"}, "url_invalid", "issuer"),
+        ({"issuer": "auth.example.com"}, "issuer_invalid", "issuer"),
         ({"extra_parameters": {"client_secret": SAID}}, "extra_parameters_invalid", "client_secret"),
-        ({"allow_metadata_origins": ["example.com"]}, "url_invalid", "url"),
+        ({"allow_metadata_origins": ["example.com"]}, "url_invalid", "allow_metadata_origins[0]"),
     ],
 )
 def test_an_option_that_does_not_fit(mcp_server, options, code, says):
