@@ -206,3 +206,13 @@ def test_a_token_endpoint_that_was_discovered_a_moment_ago_has_not_moved() -> No
     with just_then as world, pytest.raises(RemoteError) as failure:
         obtain(world)
     assert failure.value.status == 404
+
+
+def test_a_token_that_wants_proofs_is_refused_since_none_are_made() -> None:
+    bound = answer({"access_token": "the-token", "token_type": "DPoP", "expires_in": 60})
+    with (
+        ScriptedWorld([(TOKEN, bound)]) as world,
+        pytest.raises(RemoteError, match="token_type is not Bearer") as failure,
+    ):
+        obtain(world)
+    assert (failure.value.code, failure.value.retryable) == ("token_response_invalid", False)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["Issued", "exchange"]
 
 _SKEW_WORTH_SAYING_S = 30.0
+_USABLE = ("Bearer",)
+"""A token that is bound to a key (RFC 9449) is of no use without proofs."""
 
 
 class Issued(Value, frozen=True, kw_only=True):
@@ -54,7 +56,7 @@ def exchange(
     response = world.send(request)
     received = world.now()
     try:
-        token = parse_token_response(response, now=received, hide=credentials.hide)
+        token = parse_token_response(response, now=received, token_types=_USABLE, hide=credentials.hide)
     except RemoteError as refusal:
         failure = refusal.again()
     else:
