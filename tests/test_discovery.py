@@ -114,6 +114,29 @@ def test_a_resource_without_metadata_and_without_a_pinned_issuer_is_an_error_tha
     assert failure.value.code == "issuer_unknown"
 
 
+BARE = [(PATH_FORM, MISSING), (ROOT_FORM, MISSING)]
+ENDLESS = [
+    UnreachableError("It goes on and on.", code="timeout", retryable=True),
+    RemoteError("It is larger than any document.", code="response_too_large"),
+]
+
+
+@pytest.mark.parametrize("failure", ENDLESS, ids=lambda failure: failure.code)
+def test_with_a_pinned_issuer_nothing_depends_on_the_answer_to_a_bare_request(failure: Exception) -> None:
+    found, world = find([*BARE, (f"GET {ENDPOINT}", failure), (OAUTH_FORM, server())])
+    assert found.server.token_endpoint == f"{AS}/token"
+    (notice,) = world.notices
+    assert (notice.code, notice.level) == ("challenge_unknown", "debug")
+    assert str(failure) in notice.text
+
+
+@pytest.mark.parametrize("failure", ENDLESS, ids=lambda failure: failure.code)
+def test_without_one_the_failure_of_a_bare_request_is_told(failure: Exception) -> None:
+    with pytest.raises(type(failure)) as told:
+        find([*BARE, (f"GET {ENDPOINT}", failure)], target(issuer=None))
+    assert told.value is failure
+
+
 def test_the_resource_indicator_is_the_metadata_s_own_word() -> None:
     found, _ = find([(PATH_FORM, resource(resource=f"{RS}/")), (OAUTH_FORM, server())])
     assert found.resource == f"{RS}/"
@@ -136,6 +159,57 @@ def test_an_issuer_that_is_not_pinned_is_warned_of_once() -> None:
     (notice,) = world.notices
     assert (notice.code, notice.level, notice.once) == ("issuer_not_pinned", "warning", True)
     assert AS in notice.text
+
+
+def the_server(issuer: str) -> tuple[str, HttpResponse]:
+    """The metadata of an issuer, where it stands."""
+    return f"GET {issuer}/.well-known/oauth-authorization-server", server(issuer, token_endpoint=f"{issuer}/token")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]"])
+def test_a_resource_on_this_machine_may_name_an_issuer_on_it(host: str) -> None:
+    endpoint, issuer = f"http://{host}:1/mcp", "http://127.0.0.1:2"
+    document = answer({"resource": endpoint, "authorization_servers": [issuer]})
+    place = f"GET http://{host}:1/.well-known/oauth-protected-resource/mcp"
+    found, _ = find([(place, document), the_server(issuer)], Target(endpoint=endpoint))
+    assert found.server.issuer == issuer
+
+
+def test_a_resource_elsewhere_may_name_one_on_this_machine_that_is_encrypted_or_pinned() -> None:
+    secure, plain = "https://localhost:2", "http://localhost:2"
+    for issuer, pinned in ((secure, None), (plain, plain)):
+        named = (PATH_FORM, resource(authorization_servers=[issuer]))
+        found, _ = find([named, the_server(issuer)], target(issuer=pinned))
+        assert found.server.token_endpoint == f"{issuer}/token"
+
+
+def test_an_issuer_on_this_machine_that_a_resource_elsewhere_names_is_the_resources_fault() -> None:
+    with pytest.raises(RemoteError, match="issuer='http://127") as failure:
+        find([(PATH_FORM, resource(authorization_servers=["http://127.0.0.1:8080"]))], target(issuer=None))
+    assert (failure.value.code, failure.value.by) == ("insecure_endpoint", "resource_server")
+
+
+def test_endpoints_that_this_client_never_uses_are_in_nobodys_way() -> None:
+    found, _ = find(
+        [
+            (PATH_FORM, resource()),
+            (
+                OAUTH_FORM,
+                server(introspection_endpoint="http://in.side/i", registration_endpoint="https://x.example/r"),
+            ),
+        ],
+        target(issuer=None),
+    )
+    assert (found.server.introspection_endpoint, found.server.registration_endpoint) == (None, None)
+    assert found.server.token_endpoint == f"{AS}/token"
+
+
+def test_a_configured_token_endpoint_is_a_way_past_one_that_is_unfit() -> None:
+    found, _ = find(
+        [(PATH_FORM, resource()), (OAUTH_FORM, server(token_endpoint="http://in.side/token"))],
+        target(issuer=None, token_endpoint=f"{AS}/t"),
+    )
+    assert found.server.token_endpoint == f"{AS}/t"
 
 
 def test_a_pinned_issuer_is_not_warned_of() -> None:
@@ -181,6 +255,11 @@ REFUSALS = [
     (
         "an unpinned issuer without https",
         target(issuer=None), None, [(PATH_FORM, resource(authorization_servers=["http://as.example.com"]))],
+        RemoteError, "insecure_endpoint",
+    ),
+    (
+        "an unpinned issuer on this machine, named by a resource that is not",
+        target(issuer=None), None, [(PATH_FORM, resource(authorization_servers=["HTTP://127.0.0.1:8080"]))],
         RemoteError, "insecure_endpoint",
     ),
     (

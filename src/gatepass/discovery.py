@@ -13,15 +13,15 @@ import msgspec
 
 from gatepass.core.http import HttpRequest, HttpResponse
 from gatepass.core.world import Notice
-from gatepass.errors import ConfigurationError, RemoteError
+from gatepass.errors import ConfigurationError, RemoteError, UnreachableError
 from gatepass.protocol.caching import cache_seconds
 from gatepass.protocol.challenge import ResourceChallenge, resource_challenge
 from gatepass.protocol.resource import ResourceMetadata, check_covers, choose_server, parse_resource_metadata
 from gatepass.protocol.server import ServerMetadata, parse_server_metadata
 from gatepass.protocol.urls import (
+    is_loopback,
     origin,
     require_secure,
-    require_secure_endpoint,
     resource_metadata_candidates,
     same_origin,
     server_metadata_candidates,
@@ -90,7 +90,7 @@ def discover(world: World, target: Target, challenge: ResourceChallenge | None) 
         issuer = choose_server(metadata, target.issuer, tolerate_slash=target.tolerate_issuer_slash)
         resource, scopes, cache_s = metadata.resource, metadata.scopes_supported, found.cache_s
     if target.issuer is None:
-        require_secure_endpoint(issuer, field="authorization_servers", document="the resource metadata")
+        _check_loopback(target, issuer)
         world.notice(_not_pinned(issuer))
     server, server_cache_s = _find_server_metadata(world, target, issuer)
     return Discovery(
@@ -139,11 +139,24 @@ def _first_resource_metadata(world: World, candidates: tuple[str, ...]) -> _Foun
 
 def _challenged_location(world: World, target: Target) -> str | None:
     """Ask the resource itself, without a token: its challenge may say where the metadata is."""
-    challenge = resource_challenge(_get(world, target.endpoint).header_values("WWW-Authenticate"))
+    response = _bare_answer(world, target)
+    challenge = resource_challenge(response.header_values("WWW-Authenticate")) if response else None
     if challenge is None or challenge.resource_metadata is None:
         return None
     _check_metadata_url(target, challenge.resource_metadata)
     return challenge.resource_metadata
+
+
+def _bare_answer(world: World, target: Target) -> HttpResponse | None:
+    """What the resource says to a bare request. With a pinned issuer it may say nothing, or never come to an end."""
+    try:
+        return _get(world, target.endpoint)
+    except (UnreachableError, RemoteError) as failure:
+        if target.issuer is None:
+            raise
+        text = f"The resource did not answer a bare request; going on without its challenge. {failure}"
+    world.notice(Notice(code="challenge_unknown", text=text, level="debug"))
+    return None
 
 
 def _check_metadata_url(target: Target, url: str) -> None:
@@ -167,6 +180,17 @@ def _pinned_issuer(target: Target) -> str:
     raise ConfigurationError(msg, code="issuer_unknown")
 
 
+def _check_loopback(target: Target, issuer: str) -> None:
+    """A server elsewhere must not send credentials to whatever listens on this machine."""
+    if is_loopback(target.endpoint) or not origin(issuer).startswith("http:"):
+        return
+    msg = (
+        f"The resource metadata is refused: it names the authorization server {issuer} on this machine, which is not "
+        f"encrypted, and the resource is elsewhere. If that is right, pin it with issuer={issuer!r}."
+    )
+    raise RemoteError(msg, code="insecure_endpoint", by="resource_server")
+
+
 def _not_pinned(issuer: str) -> Notice:
     text = (
         f"The resource chose the authorization server {issuer}. "
@@ -188,17 +212,21 @@ def _find_server_metadata(world: World, target: Target, issuer: str) -> tuple[Se
             pinned=target.issuer is not None,
             tolerate_slash=target.tolerate_issuer_slash,
             allow_endpoint_origins=target.allow_endpoint_origins,
+            token_endpoint=_configured_token_endpoint(target),
         )
         if server is not None:
-            return _with_token_endpoint(target, server), cache_seconds(response)
+            return _with_token_endpoint(server), cache_seconds(response)
     msg = f"The authorization server {issuer} publishes no metadata; tried {', '.join(tried)}."
     raise RemoteError(msg, code="server_metadata_missing", by="authorization_server")
 
 
-def _with_token_endpoint(target: Target, server: ServerMetadata) -> ServerMetadata:
+def _configured_token_endpoint(target: Target) -> str | None:
     if target.token_endpoint is not None:
         require_secure(target.token_endpoint, field="token_endpoint")
-        return msgspec.structs.replace(server, token_endpoint=target.token_endpoint)
+    return target.token_endpoint
+
+
+def _with_token_endpoint(server: ServerMetadata) -> ServerMetadata:
     if server.token_endpoint is None:
         msg = f"The metadata of {server.issuer} has no token_endpoint. Name it with token_endpoint=..."
         raise RemoteError(msg, code="token_endpoint_missing", by="authorization_server")

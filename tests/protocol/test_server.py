@@ -184,33 +184,77 @@ def naming(field, url):
     return {"issuer": ISSUER, path[0]: {path[1]: url} if len(path) > 1 else url}
 
 
-GUARDED = [*ENDPOINTS, *(f"mtls_endpoint_aliases.{name}" for name in ENDPOINTS if name != "authorization_endpoint")]
+UNUSED = [
+    *(name for name in ENDPOINTS if name != "token_endpoint"),
+    *(f"mtls_endpoint_aliases.{name}" for name in ENDPOINTS if name != "authorization_endpoint"),
+]
+IN_THE_CLEAR = ["http://as.example/x", "/token", "", "https://as.example/x#y", "https://u:p@as.example"]
+ELSEWHERE = ["https://login.example/x", "https://as.example:8443/x", "https://sub.as.example"]
 
 
-@pytest.mark.parametrize("field", GUARDED)
-@pytest.mark.parametrize(
-    "url", ["http://as.example/x", "/token", "", "https://as.example/x#y", "https://u:p@as.example"]
-)
+def kept(metadata, field):
+    for name in field.split("."):
+        metadata = getattr(metadata, name)
+    return metadata
+
+
+@pytest.mark.parametrize("url", IN_THE_CLEAR)
 @pytest.mark.parametrize("pinned", [True, False])
-def test_no_endpoint_may_be_in_the_clear_or_no_url(field, url, pinned):
+def test_the_token_endpoint_may_not_be_in_the_clear_or_no_url(url, pinned):
     with pytest.raises(RemoteError) as caught:
-        parse(naming(field, url), pinned=pinned)
-    assert caught.value.code == "insecure_endpoint"
-    assert field in str(caught.value)
+        parse(naming("token_endpoint", url), pinned=pinned)
+    assert (caught.value.code, caught.value.by) == ("insecure_endpoint", "authorization_server")
+    assert "token_endpoint" in str(caught.value)
 
 
-@pytest.mark.parametrize("field", GUARDED)
-@pytest.mark.parametrize("url", ["https://login.example/x", "https://as.example:8443/x", "https://sub.as.example"])
-def test_an_endpoint_elsewhere_is_for_pinned_issuers_or_allowed_origins_only(field, url):
-    document = naming(field, url)
-    assert parse(document) is not None
-    assert parse(document, pinned=False, allow_endpoint_origins=("https://x.example", url)) is not None
+@pytest.mark.parametrize("url", ELSEWHERE)
+def test_a_token_endpoint_elsewhere_is_for_pinned_issuers_or_allowed_origins_only(url):
+    document = naming("token_endpoint", url)
+    assert parse(document).token_endpoint == url
+    allowed = ("https://x.example", url)
+    assert parse(document, pinned=False, allow_endpoint_origins=allowed).token_endpoint == url
     with pytest.raises(RemoteError) as caught:
         parse(document, pinned=False)
     assert (caught.value.code, caught.value.by) == ("endpoint_origin", "authorization_server")
-    assert field in str(caught.value)
+    assert "token_endpoint" in str(caught.value)
     assert url in str(caught.value)
     assert ISSUER in str(caught.value)
+
+
+@pytest.mark.parametrize("url", [*IN_THE_CLEAR, *ELSEWHERE])
+@pytest.mark.parametrize("pinned", [True, False])
+def test_a_token_endpoint_of_the_users_own_takes_the_place_of_whatever_the_document_names(url, pinned):
+    own = "https://mine.example/token"
+    metadata = parse(naming("token_endpoint", url), pinned=pinned, token_endpoint=own)
+    assert metadata == ServerMetadata(issuer=ISSUER, token_endpoint=own)
+
+
+@pytest.mark.parametrize("field", UNUSED)
+@pytest.mark.parametrize("url", IN_THE_CLEAR)
+@pytest.mark.parametrize("pinned", [True, False])
+def test_an_endpoint_that_is_not_used_and_could_not_be_is_left_out(field, url, pinned):
+    metadata = parse(naming(field, url) | {"token_endpoint": ISSUER + "/token"}, pinned=pinned)
+    assert kept(metadata, field) is None
+    assert metadata.token_endpoint == ISSUER + "/token"
+
+
+@pytest.mark.parametrize("field", UNUSED)
+@pytest.mark.parametrize("url", ELSEWHERE)
+def test_an_endpoint_elsewhere_that_is_not_used_is_kept_only_of_pinned_issuers_and_on_allowed_origins(field, url):
+    document = naming(field, url)
+    assert kept(parse(document), field) == url
+    assert kept(parse(document, pinned=False, allow_endpoint_origins=("https://x.example", url)), field) == url
+    assert kept(parse(document, pinned=False), field) is None
+
+
+def test_what_is_fit_stays_beside_what_is_left_out():
+    aliases = {"token_endpoint": ISSUER + "/mtls", "revocation_endpoint": "http://as.example/revoke"}
+    document = {"issuer": ISSUER, "registration_endpoint": ISSUER + "/register", "mtls_endpoint_aliases": aliases}
+    assert parse(document, pinned=False) == ServerMetadata(
+        issuer=ISSUER,
+        registration_endpoint=ISSUER + "/register",
+        mtls_endpoint_aliases=EndpointAliases(token_endpoint=ISSUER + "/mtls"),
+    )
 
 
 def test_what_never_sees_a_credential_may_stand_anywhere():

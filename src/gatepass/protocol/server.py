@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
@@ -11,8 +11,6 @@ from gatepass.protocol.document import read_metadata
 from gatepass.protocol.urls import require_secure_endpoint, same_origin, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from gatepass.core.http import HttpResponse
     from gatepass.core.world import Instant
 
@@ -53,6 +51,17 @@ class ServerMetadata(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     tls_client_certificate_bound_access_tokens: bool | None = None
 
 
+Holder = TypeVar("Holder", ServerMetadata, EndpointAliases)
+
+_UNUSED_ENDPOINTS = (
+    "authorization_endpoint",
+    "registration_endpoint",
+    "revocation_endpoint",
+    "introspection_endpoint",
+)
+"""What would see a credential, a token or a person's password, if it were used."""
+
+
 def build_server_metadata(metadata: ServerMetadata) -> bytes:
     """The JSON document of RFC 8414 §3.2."""
     return msgspec.json.encode(metadata)
@@ -71,9 +80,13 @@ def parse_server_metadata(
     pinned: bool,
     tolerate_slash: bool = False,
     allow_endpoint_origins: tuple[str, ...] = (),
+    token_endpoint: str | None = None,
     now: Instant | None = None,
 ) -> ServerMetadata | None:
     """The document from one candidate address (RFC 8414 §3.2), checked; None if it is not here.
+
+    The token endpoint, which will see a credential, must be fit for it. Any other endpoint that is not is left out, so
+    that nobody can use it later.
 
     Args:
         response: the answer.
@@ -82,12 +95,13 @@ def parse_server_metadata(
         pinned: whether the user named the issuer. If not, its endpoints must be on its own origin.
         tolerate_slash: take an issuer that differs by a slash at the end for the same.
         allow_endpoint_origins: other origins that an unpinned issuer's endpoints may have.
+        token_endpoint: the user's own, which takes the place of the document's.
         now: turns a `Retry-After` into the error's `retry_at`.
 
     Raises:
         RemoteError: the server is in trouble (code ``metadata_unavailable``, retryable), or the document is broken
-            (``server_metadata_invalid``), someone else's (``issuer_mismatch``), or names an endpoint that must not
-            see a credential (``insecure_endpoint``, ``endpoint_origin``).
+            (``server_metadata_invalid``), someone else's (``issuer_mismatch``), or names a token endpoint that must
+            not see a credential (``insecure_endpoint``, ``endpoint_origin``).
     """
     metadata = read_metadata(
         response,
@@ -106,34 +120,43 @@ def parse_server_metadata(
             "The two must be identical: correct the configured issuer, or ask whoever runs the server."
         )
         raise RemoteError(message, by="authorization_server", code="issuer_mismatch")
-    for field, endpoint in _guarded_endpoints(metadata):
-        require_secure_endpoint(endpoint, field=field, document=_DOCUMENT)
-        if not pinned:
-            _check_origin(endpoint, field=field, allowed=(issuer, *allow_endpoint_origins))
-    return metadata
+    trusted = None if pinned else (issuer, *allow_endpoint_origins)
+    if token_endpoint is not None:
+        metadata = msgspec.structs.replace(metadata, token_endpoint=token_endpoint)
+    elif metadata.token_endpoint is not None:
+        _check_endpoint(metadata.token_endpoint, "token_endpoint", trusted)
+    return _without_unfit(metadata, trusted)
 
 
-def _guarded_endpoints(metadata: ServerMetadata) -> Iterator[tuple[str, str]]:
-    """Every endpoint that a credential, a token or a person's password may go to, with its name."""
-    aliases = metadata.mtls_endpoint_aliases or EndpointAliases()
-    named = (
-        ("token_endpoint", metadata.token_endpoint),
-        ("authorization_endpoint", metadata.authorization_endpoint),
-        ("registration_endpoint", metadata.registration_endpoint),
-        ("revocation_endpoint", metadata.revocation_endpoint),
-        ("introspection_endpoint", metadata.introspection_endpoint),
-        ("mtls_endpoint_aliases.token_endpoint", aliases.token_endpoint),
-        ("mtls_endpoint_aliases.registration_endpoint", aliases.registration_endpoint),
-        ("mtls_endpoint_aliases.revocation_endpoint", aliases.revocation_endpoint),
-        ("mtls_endpoint_aliases.introspection_endpoint", aliases.introspection_endpoint),
-    )
-    return ((field, endpoint) for field, endpoint in named if endpoint is not None)
+def _without_unfit(metadata: ServerMetadata, trusted: tuple[str, ...] | None) -> ServerMetadata:
+    """Leave out what is of no use yet and could not be used safely."""
+    aliases = metadata.mtls_endpoint_aliases
+    if aliases is not None:
+        aliases = _keep_fit(aliases, EndpointAliases.__struct_fields__, trusted)
+        metadata = msgspec.structs.replace(metadata, mtls_endpoint_aliases=aliases)
+    return _keep_fit(metadata, _UNUSED_ENDPOINTS, trusted)
 
 
-def _check_origin(endpoint: str, *, field: str, allowed: tuple[str, ...]) -> None:
-    if not any(same_origin(endpoint, one) for one in allowed):
+def _keep_fit(holder: Holder, fields: tuple[str, ...], trusted: tuple[str, ...] | None) -> Holder:
+    unfit = {field: None for field in fields if not _is_fit(getattr(holder, field), trusted)}
+    return msgspec.structs.replace(holder, **unfit)
+
+
+def _is_fit(endpoint: str | None, trusted: tuple[str, ...] | None) -> bool:
+    try:
+        if endpoint is not None:
+            _check_endpoint(endpoint, "endpoint", trusted)
+    except RemoteError:
+        return False
+    return True
+
+
+def _check_endpoint(endpoint: str, field: str, trusted: tuple[str, ...] | None) -> None:
+    """Refuse an endpoint that must not see a credential: one in the clear, or on no trusted origin (None: any is)."""
+    require_secure_endpoint(endpoint, field=field, document=_DOCUMENT)
+    if trusted is not None and not any(same_origin(endpoint, one) for one in trusted):
         message = (
-            f"The {field} {shown(endpoint)} is on another origin than its issuer {shown(allowed[0])}, which you did "
+            f"The {field} {shown(endpoint)} is on another origin than its issuer {shown(trusted[0])}, which you did "
             "not pin. Configure `issuer` if you trust it, or allow the origin in `allow_endpoint_origins`."
         )
         raise RemoteError(message, by="authorization_server", code="endpoint_origin")
