@@ -8,6 +8,7 @@ import logging
 import os
 import pickle
 import socket
+import ssl
 import threading
 import tracemalloc
 import zlib
@@ -372,8 +373,6 @@ def test_the_environment_may_name_the_bundle(tmp_path: Path, monkeypatch: pytest
 
 
 def test_a_context_of_the_users_is_used_as_it_is(tmp_path: Path) -> None:
-    import ssl
-
     ca = Authority(tmp_path)
     with Wire(says(response(b"{}")), tls=ca.server()) as wire:
         assert TokenHttp(verify=ssl.create_default_context(cafile=ca.bundle)).send(ask(wire.url)).status == 200
@@ -417,10 +416,22 @@ def test_verification_can_not_be_switched_off(verify: object) -> None:
     assert failure.value.code == "verify_invalid"
 
 
-@pytest.mark.parametrize("timeout_s", [0, -1, float("nan")])
+@pytest.mark.parametrize("timeout_s", [0, -1, float("nan"), float("inf"), 3601, 1e12, "10", True, None])
 def test_there_is_always_a_time_limit(timeout_s: float) -> None:
-    with pytest.raises(ConfigurationError, match="timeout_s is"):
+    with pytest.raises(ConfigurationError, match="timeout_s is") as failure:
         TokenHttp(timeout_s=timeout_s)
+    assert failure.value.code == "timeout_invalid"
+
+
+def test_a_time_limit_may_be_an_hour() -> None:
+    http = TokenHttp(timeout_s=3600, transport=httpx2.MockTransport(lambda _: httpx2.Response(204)))
+    assert http.send(ask("https://as.example.com/token")).status == 204
+
+
+def test_a_context_of_the_users_is_not_changed() -> None:
+    with pytest.raises(ConfigurationError, match="load the certificate into your context") as failure:
+        TokenHttp(verify=ssl.create_default_context(), cert="client.pem")
+    assert failure.value.code == "tls_invalid"
 
 
 def test_there_is_always_a_limit_of_the_body() -> None:

@@ -28,7 +28,7 @@ from gatepass.protocol.text import clean
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["TokenHttp", "unreachable"]
+__all__ = ["TokenHttp", "is_duration", "unreachable"]
 
 
 class _Quiet(threading.local):
@@ -47,6 +47,7 @@ for _name in ("connection", "http11", "http2", "proxy", "socks"):
 _LIMITS = httpx2.Limits(max_connections=16, max_keepalive_connections=0)
 """Each request has a connection of its own: renewals are far apart, and one that was kept may be dead by then."""
 _AUTHORITY = re.compile(r"//(?:[^/?#]*@)?([^/?#\s]+)")
+_LONGEST_TIMEOUT_S = 3600.0
 _AT_ONCE_S = 0.001
 """A time-out of 0 would mean none."""
 
@@ -98,8 +99,8 @@ class TokenHttp:
     Args:
         proxy: the URL of a proxy for every request.
         verify: True for the system's trust store, the path of a CA bundle, or an `ssl.SSLContext`.
-        cert: a client certificate: the path of a PEM file, or of certificate and key.
-        timeout_s: how long one request may take in all, in seconds.
+        cert: a client certificate: the path of a PEM file, or of certificate and key. A context has its own.
+        timeout_s: how long one request may take in all, in seconds; at most an hour.
         max_body_bytes: answers larger than this are refused.
         transport: sends the requests instead of the network, for tests in one process.
 
@@ -126,8 +127,11 @@ class TokenHttp:
         if transport is not None and (proxy is not None or cert is not None or verify is not True):
             msg = "transport does the connecting: give proxy, verify and cert to it, not to TokenHttp."
             raise ConfigurationError(msg, code="transport_invalid")
-        if not timeout_s > 0:
-            msg = f"timeout_s is {timeout_s}; it must be more than 0 seconds."
+        if isinstance(verify, ssl.SSLContext) and cert is not None:
+            msg = "cert would change the SSLContext that verify is: load the certificate into your context yourself."
+            raise ConfigurationError(msg, code="tls_invalid")
+        if not is_duration(timeout_s, most_s=_LONGEST_TIMEOUT_S):
+            msg = f"timeout_s is {timeout_s!r}; it must be a number of seconds, more than 0 and at most an hour (3600)."
             raise ConfigurationError(msg, code="timeout_invalid")
         if max_body_bytes < 1:
             msg = f"max_body_bytes is {max_body_bytes}; it must be at least 1."
@@ -244,6 +248,11 @@ class TokenHttp:
     def __getstate__(self) -> dict[str, object]:
         msg = "A TokenHttp can't be pickled: make one where it is used."
         raise TypeError(msg)
+
+
+def is_duration(value: object, *, most_s: float) -> bool:
+    """Whether this is a number of seconds, more than 0 and at most `most_s`."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= most_s
 
 
 def _user_agent() -> str:
