@@ -21,8 +21,8 @@ def bare_environment(monkeypatch):
         monkeypatch.delenv(name, raising=False)
 
 
-def target(**options):
-    return Access.to(URL, WHO, Way(no_store=True, **options)).auth._source.target
+def target(url=URL, **options):
+    return Access.to(url, WHO, Way(no_store=True, **options)).auth._source.target
 
 
 class TestAccess:
@@ -55,6 +55,13 @@ class TestAccess:
         assert found.allow_endpoint_origins == ("https://token.example.com",)
         assert found.tolerate_issuer_slash
         assert not target(no_resource_indicator=True).send_resource
+
+    def test_a_url_in_the_clear_is_taken_where_that_is_said(self):
+        plain = "http://mcp.mesh.example/mcp"
+        with pytest.raises(gatepass.ConfigurationError) as failure:
+            target(plain)
+        assert failure.value.code == "insecure_url"
+        assert target(plain, allow_http=True).endpoint == plain
 
     @pytest.mark.parametrize(
         ("options", "says"),

@@ -18,6 +18,7 @@ from gatepass.testing import Trouble
 
 CONFIGURATIONS = {
     "no_scheme": ["mcp.example.com/mcp", "The URL does not start with https://"],
+    "http_url": ["http://mcp.example.com/mcp", "Use https; or --allow-http, if the network"],
     "http_issuer": ["https://mcp.example.com/mcp", "--issuer=http://auth.example.com", "issuer is http://"],
     "no_secret": ["{url}", "--client-secret-file=/no/such/secret", "file /no/such/secret can't be read"],
     "no_key": ["{url}", "--private-key-file=/no/such/key", "/no/such/key: the key file can't be read"],

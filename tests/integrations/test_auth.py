@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import pickle
 
@@ -12,6 +13,7 @@ import gatepass
 
 ENDPOINT = "https://mcp.example.com/mcp"
 ISSUER = "https://as.example.com"
+INF, NAN = float("inf"), float("nan")
 WAY_IN = gatepass.ClientCredentials(gatepass.ClientSecret("ci", "the-secret"))
 
 
@@ -52,20 +54,142 @@ def test_before_there_is_a_token_none_can_have_been_refused() -> None:
     ("arguments", "code"),
     [
         ({"resource": "mcp.example.com/mcp"}, "resource_invalid"),
-        ({"profile": gatepass.ClientSecret("id", "secret")}, "profile_invalid"),
-        ({"deadline_s": 0}, "deadline_invalid"),
+        ({"resource": None}, "resource_invalid"),
+        ({"resource": "http://mcp.example.com/mcp"}, "insecure_url"),
+        ({"resource": "HTTP://127.0.0.1.example.com/mcp"}, "insecure_url"),
+        *(({"deadline_s": it}, "deadline_invalid") for it in (0, -1, INF, -INF, NAN, 86_401, 1e12, "10", True, None)),
         ({"issuer": "http://as.example.com"}, "insecure_url"),
+        *(({"issuer": it}, "issuer_invalid") for it in (5, "as.example.com", ISSUER + "/?x=1", ISSUER + "#y")),
         ({"token_endpoint": "http://as.example.com/token"}, "insecure_url"),
-        ({"scopes": ["two words"]}, "scope_invalid"),
-        ({"extra_parameters": {"client_secret": "x"}}, "extra_parameters_invalid"),
-        ({"allow_endpoint_origins": ["nowhere"]}, "url_invalid"),
+        ({"token_endpoint": 5}, "url_invalid"),
+        *(({"scopes": it}, "scope_invalid") for it in (["two words"], [7], 7, b"a b", [""])),
+        *(
+            ({"resource_indicator": it}, "resource_indicator_invalid")
+            for it in ("", "not a uri", "/mcp", "mcp.example.com", f"{ENDPOINT}#part", f"{ENDPOINT}\n", "urn:", 7)
+        ),
+        *(({"audience": it}, "audience_invalid") for it in ("", "a\nb", "\x7f", "half \ud800", 7)),
+        *(
+            ({"extra_parameters": it}, "extra_parameters_invalid")
+            for it in (
+                {"client_secret": "x"},
+                {"a": None},
+                {"a": 1},
+                {1: "a"},
+                {"": "a"},
+                {"a": "\ud800"},
+                ["a"],
+                "a=1",
+            )
+        ),
+        *(
+            ({field: it}, "url_invalid")
+            for field in ("allow_metadata_origins", "allow_endpoint_origins")
+            for it in ("https://as.example.com", ["nowhere"], [None], 7, None)
+        ),
+        *(({"http": it}, "http_invalid") for it in ("x", gatepass.TokenHttp, httpx2.HTTPTransport)),
+        *(({"store": it}, "store_invalid") for it in ("/tmp/x", {}, gatepass.FileStore)),
     ],
+    ids=str,
 )
 def test_an_argument_that_does_not_fit_is_named(arguments: dict[str, object], code: str) -> None:
     given: dict[str, object] = {"resource": ENDPOINT, "profile": WAY_IN, **arguments}
     with pytest.raises(gatepass.ConfigurationError) as failure:
         gatepass.Auth(**given)  # type: ignore[arg-type]
     assert failure.value.code == code
+    assert str(failure.value).startswith(next(iter(arguments)))
+
+
+def test_a_profile_that_is_none_is_the_second_argument() -> None:
+    with pytest.raises(gatepass.ConfigurationError, match="second argument") as failure:
+        gatepass.Auth(ENDPOINT, gatepass.ClientSecret("id", "secret"))  # type: ignore[arg-type]
+    assert failure.value.code == "profile_invalid"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"deadline_s": 0.001},
+        {"deadline_s": 86_400},
+        {"scopes": ()},
+        {"resource_indicator": "urn:my:resource"},
+        {"resource_indicator": "api://1234/x?y=%20z"},
+        {"audience": "Straße 1"},
+        {"extra_parameters": {"tenant": "", "details": '[{"type": "x"}]\n'}},
+        {"allow_metadata_origins": {"https://meta.example.com/x"}},
+        {"http": None, "store": None},
+    ],
+    ids=str,
+)
+def test_an_argument_that_fits_is_taken(arguments: dict[str, object]) -> None:
+    assert gatepass.Auth(ENDPOINT, WAY_IN, **arguments).resource == ENDPOINT  # type: ignore[arg-type]
+
+
+def test_a_store_without_a_method_is_told_which() -> None:
+    class Half(gatepass.MemoryStore):
+        acquire = property()  # type: ignore[assignment]
+
+    with pytest.raises(gatepass.ConfigurationError, match="has no acquire"):
+        gatepass.Auth(ENDPOINT, WAY_IN, store=Half())
+
+
+def test_the_value_of_a_parameter_that_does_not_fit_is_not_shown() -> None:
+    with pytest.raises(gatepass.ConfigurationError) as failure:
+        gatepass.Auth(ENDPOINT, WAY_IN, extra_parameters={"pin": b"canary"})  # type: ignore[dict-item]
+    assert "'pin'" in str(failure.value)
+    assert "canary" not in str(failure.value)
+
+
+# A resource in the clear
+
+
+def test_a_resource_in_the_clear_is_refused_with_both_ways_out() -> None:
+    with pytest.raises(gatepass.ConfigurationError, match="Use https; or allow_http=True") as failure:
+        gatepass.Auth("http://mcp.example.com/mcp", WAY_IN)
+    assert failure.value.code == "insecure_url"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:8000", "localhost", "[::1]:8000"])
+def test_on_loopback_http_will_do(host: str) -> None:
+    assert gatepass.Auth(f"http://{host}/mcp", WAY_IN).resource == f"http://{host}/mcp"
+
+
+def test_a_resource_in_the_clear_gets_its_token_where_that_is_allowed_by_name() -> None:
+    endpoint = "http://mcp.mesh.example/mcp"
+    options = {"issuer": ISSUER, "token_endpoint": f"{ISSUER}/token", "http": gatepass.TokenHttp(transport=Issuing())}
+    auth = gatepass.Auth(endpoint, WAY_IN, allow_http=True, **options)  # type: ignore[arg-type]
+    assert auth.headers("GET", endpoint) == {"Authorization": "Bearer token-1"}
+
+
+@pytest.mark.parametrize("field", ["issuer", "token_endpoint"])
+def test_what_sees_a_secret_is_never_in_the_clear_whatever_the_resource_is(field: str) -> None:
+    with pytest.raises(gatepass.ConfigurationError) as failure:
+        gatepass.Auth(ENDPOINT, WAY_IN, allow_http=True, **{field: "http://as.example.com/token"})  # type: ignore[arg-type]
+    assert failure.value.code == "insecure_url"
+
+
+# Headers for requests that others send
+
+
+@pytest.mark.parametrize("url", ["https://mcp.example.com/mcpx", "https://other.example.com/mcp?key=s3cret"])
+def test_a_url_outside_the_resource_gets_no_headers_and_the_log_says_so_once(
+    url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = Issuing()
+    auth = an_auth(server)
+    caplog.set_level("DEBUG", "gatepass")
+    assert auth.headers("GET", url) == {}
+    assert asyncio.run(auth.aheaders("GET", url)) == {}
+    (record,) = caplog.records
+    assert (record.levelname, record.gatepass_code) == ("INFO", "outside_resource")  # type: ignore[attr-defined]
+    assert "is outside the resource; it goes out without a token" in record.getMessage()
+    assert "s3cret" not in record.getMessage()
+    assert server.issued == 0
+
+
+def test_a_url_inside_gets_headers_and_nothing_is_said_of_it(caplog: pytest.LogCaptureFixture) -> None:
+    auth = an_auth(Issuing())
+    assert auth.headers("GET", f"{ENDPOINT}/x") == {"Authorization": "Bearer token-1"}
+    assert "outside_resource" not in {getattr(record, "gatepass_code", None) for record in caplog.records}
 
 
 def test_scopes_may_be_a_list_or_words() -> None:

@@ -72,6 +72,14 @@ class Way:
         bool,
         typer.Option("--no-resource-indicator", help="Send none, for servers that refuse it.", rich_help_panel=_WAY),
     ] = False
+    allow_http: Annotated[
+        bool,
+        typer.Option(
+            "--allow-http",
+            help="Take a URL that is http and not on loopback: the token travels in the clear.",
+            rich_help_panel=_WAY,
+        ),
+    ] = False
     allow_metadata_origin: Annotated[
         list[str] | None,
         typer.Option(metavar="URL", help="Another origin that may serve the server's metadata.", rich_help_panel=_WAY),
@@ -105,7 +113,9 @@ class Way:
     ] = None
     timeout: Annotated[
         float | None,
-        typer.Option(metavar="SECONDS", min=0.001, help="How long to wait for one answer.", rich_help_panel=_MEANS),
+        typer.Option(
+            metavar="SECONDS", min=0.001, max=3600, help="How long to wait for one answer.", rich_help_panel=_MEANS
+        ),
     ] = None
 
 
@@ -148,6 +158,7 @@ class Access:
             resource_indicator=way.resource_indicator,
             send_resource=not way.no_resource_indicator,
             audience=way.audience,
+            allow_http=way.allow_http,
             allow_metadata_origins=way.allow_metadata_origin or (),
             allow_endpoint_origins=way.allow_endpoint_origin or (),
             tolerate_issuer_slash=way.tolerate_issuer_slash,

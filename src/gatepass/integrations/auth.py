@@ -12,10 +12,9 @@ from gatepass.engine.source import Source
 from gatepass.engine.token_http import TokenHttp
 from gatepass.engine.world import RealWorld
 from gatepass.errors import ConfigurationError
-from gatepass.integrations.flow import Reach, adrive, authorize, drive
+from gatepass.integrations import arguments
+from gatepass.integrations.flow import Reach, adrive, authorize, drive, outside
 from gatepass.lifecycle.policy import Policy
-from gatepass.protocol.scope import check_scopes
-from gatepass.protocol.urls import canonical_resource, origin, require_secure
 from gatepass.signers.file import KeyRing
 from gatepass.stores.memory import MemoryStore
 
@@ -29,14 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Auth"]
 
-_OURS = frozenset(
-    {
-        "assertion", "audience", "client_assertion", "client_assertion_type", "client_id", "client_secret", "code",
-        "code_verifier", "grant_type", "password", "refresh_token", "resource", "scope", "username",
-    }
-)  # fmt: skip
-"""Parameters of a token request that have a place of their own."""
-
 _shared_http = TokenHttp()
 _shared_keys = KeyRing()
 
@@ -49,20 +40,23 @@ class Auth(httpx2.Auth):
     loops and forked children; it makes one token request for all of them.
 
     Args:
-        resource: the URL of the MCP endpoint.
+        resource: the URL of the MCP endpoint: https, or http on loopback.
         profile: the way in, such as ``ClientCredentials(ClientSecret("id", Secret.env("SECRET")))``.
         issuer: the authorization server that the credentials belong to (RFC 8414 §2). Left out, the resource's metadata
             names it, which is warned of once: a resource could name any.
         scopes: what to ask for, as a list or separated by spaces. Left out, what the challenge or the metadata says.
         store: where tokens are kept; in memory if left out.
         http: how authorization servers are reached: proxy, CA bundle, client certificate, time-out.
-        deadline_s: how long a caller waits for a token, in seconds.
+        deadline_s: how long a caller waits for a token, in seconds; at most a day.
         token_endpoint: use this token endpoint; with `issuer` given, too, nothing is discovered.
-        resource_indicator: send this as `resource` (RFC 8707) instead of what was discovered.
+        resource_indicator: send this as `resource` (RFC 8707) instead of what was discovered: any absolute URI.
         send_resource: False leaves `resource` out, for servers that refuse it.
         audience: an `audience` parameter, for servers that want one.
         extra_parameters: more parameters for each token request.
         whole_origin: the token goes to every path of the resource's origin (the old HTTP+SSE transport needs it).
+        allow_http: take a resource that is http and not on loopback. Tokens then travel in the clear, and whoever is on
+            the way can say who issues them: for networks that are encrypted otherwise, such as a service mesh. It is
+            about the resource only; authorization servers stay https, or http on loopback.
         allow_metadata_origins: other origins that may serve the resource's metadata.
         allow_endpoint_origins: other origins that endpoints of an issuer that is not pinned may have.
         tolerate_issuer_slash: take an issuer that differs only by a trailing slash for the same.
@@ -87,27 +81,26 @@ class Auth(httpx2.Auth):
         audience: str | None = None,
         extra_parameters: Mapping[str, str] | None = None,
         whole_origin: bool = False,
+        allow_http: bool = False,
         allow_metadata_origins: Iterable[str] = (),
         allow_endpoint_origins: Iterable[str] = (),
         tolerate_issuer_slash: bool = False,
     ) -> None:
-        if not hasattr(profile, "obtain"):
-            msg = "The second argument is the way in, such as ClientCredentials(ClientSecret(...))."
-            raise ConfigurationError(msg, code="profile_invalid")
-        if not deadline_s > 0:
-            msg = f"deadline_s is {deadline_s}; it must be more than 0 seconds."
-            raise ConfigurationError(msg, code="deadline_invalid")
+        arguments.check_profile(profile)
+        arguments.check_store(store)
+        arguments.check_http(http)
+        arguments.check_deadline(deadline_s)
         target = Target(
-            endpoint=canonical_resource(resource),
-            issuer=_secure(issuer, "issuer"),
-            scopes=_scopes(scopes),
-            token_endpoint=_secure(token_endpoint, "token_endpoint"),
-            resource=resource_indicator,
+            endpoint=arguments.checked_resource(resource, allow_http=allow_http),
+            issuer=arguments.checked_issuer(issuer),
+            scopes=arguments.checked_scopes(scopes),
+            token_endpoint=arguments.checked_token_endpoint(token_endpoint),
+            resource=arguments.checked_indicator(resource_indicator),
             send_resource=send_resource,
-            audience=audience,
-            extra=_extra(extra_parameters),
-            allow_metadata_origins=tuple(origin(url) for url in allow_metadata_origins),
-            allow_endpoint_origins=tuple(origin(url) for url in allow_endpoint_origins),
+            audience=arguments.checked_audience(audience),
+            extra=arguments.checked_extra(extra_parameters),
+            allow_metadata_origins=arguments.checked_origins(allow_metadata_origins, "allow_metadata_origins"),
+            allow_endpoint_origins=arguments.checked_origins(allow_endpoint_origins, "allow_endpoint_origins"),
             tolerate_issuer_slash=tolerate_issuer_slash,
         )
         self.url = resource
@@ -140,7 +133,7 @@ class Auth(httpx2.Auth):
         return held.record.access_token
 
     def headers(self, method: str, url: str) -> dict[str, str]:
-        """The headers that get a request in; none for a URL outside the resource.
+        """The headers that get a request in; none for a URL outside the resource, which the log hears of once.
 
         Args:
             method: the method of the request (a DPoP proof depends on it).
@@ -201,7 +194,10 @@ class Auth(httpx2.Auth):
         if not parsed.host:
             msg = "url is not a full URL; give the one that the request goes to, such as 'https://example.com/path'."
             raise ConfigurationError(msg, code="url_invalid")
-        return self.reach.covers(parsed)
+        covered = self.reach.covers(parsed)
+        if not covered:
+            self._source.world.notice(outside(self.reach, parsed))
+        return covered
 
     def __repr__(self) -> str:
         if not hasattr(self, "_source"):  # in a traceback of its constructor
@@ -211,23 +207,3 @@ class Auth(httpx2.Auth):
     def __reduce__(self) -> NoReturn:
         msg = "An Auth can't be pickled: it holds secrets. Make one in each process; a FileStore shares their tokens."
         raise TypeError(msg)
-
-
-def _scopes(scopes: Iterable[str] | None) -> tuple[str, ...] | None:
-    if scopes is None:
-        return None
-    return check_scopes(scopes.split() if isinstance(scopes, str) else tuple(scopes), "scopes")
-
-
-def _secure(url: str | None, field: str) -> str | None:
-    if url is not None:
-        require_secure(url, field=field)
-    return url
-
-
-def _extra(parameters: Mapping[str, str] | None) -> tuple[tuple[str, str], ...]:
-    taken = sorted(_OURS & set(parameters or ()))
-    if taken:
-        msg = f"extra_parameters can't set {', '.join(taken)}: each has an argument of its own."
-        raise ConfigurationError(msg, code="extra_parameters_invalid")
-    return tuple((parameters or {}).items())

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from gatepass.engine.source import Source
     from gatepass.lifecycle.policy import Held
 
-__all__ = ["Flow", "Need", "Reach", "adrive", "authorize", "drive", "withdraw"]
+__all__ = ["Flow", "Need", "Reach", "adrive", "authorize", "drive", "outside", "withdraw"]
 
 _UNAUTHORIZED = 401
 _MARK = "gatepass"
@@ -112,7 +112,7 @@ def authorize(source: Source, reach: Reach, request: Request, unread: type[Excep
     """
     if not reach.admits(request):
         withdraw(request)
-        source.world.notice(_outside(reach, request.url))
+        source.world.notice(outside(reach, request.url))
         yield request
         return
     held = source.ready
@@ -207,7 +207,8 @@ def _challenge(response: Response) -> Any:
     return resource_challenge(response.headers.get_list("WWW-Authenticate"))
 
 
-def _outside(reach: Reach, url: Any) -> Notice:
+def outside(reach: Reach, url: Any) -> Notice:
+    """Says once of each place that a request there goes out without a token."""
     why = "has a Host header of another site" if reach.covers(url) else "is outside the resource"
     text = f"A request to {url.scheme}://{url.netloc.decode('ascii')} {why}; it goes out without a token."
     return Notice(code="outside_resource", text=text, once=True)
