@@ -263,7 +263,6 @@ def test_every_option_of_the_command_that_is_named_exists(capsys: pytest.Capture
 RAISED_BY = {
     "unfit": "ConfigurationError",
     "check_text": "ConfigurationError",
-    "as_secret": "ConfigurationError",
     "_require": "ConfigurationError",
     "read_metadata": "RemoteError",
     "ConfigurationError": "ConfigurationError",
@@ -298,7 +297,7 @@ def codes_of(call: ast.Call) -> list[str]:
     match ast.unparse(call.func):
         case "unfit":
             return constants(call.args[1])
-        case "check_text" | "as_secret":
+        case "check_text":
             return [f"{field}_invalid" for field in constants(given["field"])]
         case _:
             return constants(given.get("code"))

@@ -61,7 +61,7 @@ class TestAccess:
         with pytest.raises(gatepass.ConfigurationError) as failure:
             target(plain)
         assert failure.value.code == "insecure_url"
-        assert target(plain, allow_http=True).endpoint == plain
+        assert target(plain, allow_http=True, issuer="https://auth.example.com").endpoint == plain
 
     @pytest.mark.parametrize(
         ("options", "says"),

@@ -160,6 +160,12 @@ def test_a_resource_in_the_clear_gets_its_token_where_that_is_allowed_by_name() 
     assert auth.headers("GET", endpoint) == {"Authorization": "Bearer token-1"}
 
 
+def test_a_resource_in_the_clear_does_not_choose_the_authorization_server() -> None:
+    with pytest.raises(gatepass.ConfigurationError, match="issuer is needed") as failure:
+        gatepass.Auth("http://mcp.mesh.example/mcp", WAY_IN, allow_http=True)
+    assert failure.value.code == "issuer_unknown"
+
+
 @pytest.mark.parametrize("field", ["issuer", "token_endpoint"])
 def test_what_sees_a_secret_is_never_in_the_clear_whatever_the_resource_is(field: str) -> None:
     with pytest.raises(gatepass.ConfigurationError) as failure:

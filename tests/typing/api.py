@@ -35,6 +35,7 @@ def make() -> gatepass.Auth:
         identities()[0],
         issuer="https://auth.example.com",
         scopes=["mcp:read"],
+        allow_http=False,
         store=gatepass.FileStore(),
         http=gatepass.TokenHttp(proxy="http://proxy.example.com:3128", verify=Path("ca.pem"), timeout_s=5),
     )

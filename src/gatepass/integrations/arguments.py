@@ -92,10 +92,13 @@ def checked_resource(resource: str, *, allow_http: bool) -> str:
     return endpoint
 
 
-def checked_issuer(issuer: str | None) -> str | None:
-    """The pinned issuer, verbatim (RFC 8414 §2)."""
+def checked_issuer(issuer: str | None, *, endpoint: str) -> str | None:
+    """The pinned issuer, verbatim (RFC 8414 §2). Where the resource speaks in the clear, anybody could name another."""
     if issuer is not None:
         check_issuer(issuer)
+    elif endpoint.startswith("http:") and not is_loopback(endpoint):
+        msg = "issuer is needed with allow_http=True: else whoever is on the way says where your credentials go."
+        raise ConfigurationError(msg, code="issuer_unknown")
     return issuer
 
 

@@ -54,9 +54,9 @@ class Auth(httpx2.Auth):
         audience: an `audience` parameter, for servers that want one.
         extra_parameters: more parameters for each token request.
         whole_origin: the token goes to every path of the resource's origin (the old HTTP+SSE transport needs it).
-        allow_http: take a resource that is http and not on loopback. Tokens then travel in the clear, and whoever is on
-            the way can say who issues them: for networks that are encrypted otherwise, such as a service mesh. It is
-            about the resource only; authorization servers stay https, or http on loopback.
+        allow_http: take a resource that is http and not on loopback, with `issuer` pinned. Tokens then travel in the
+            clear: for networks that are encrypted otherwise, such as a service mesh. It is about the resource only;
+            authorization servers stay https, or http on loopback.
         allow_metadata_origins: other origins that may serve the resource's metadata.
         allow_endpoint_origins: other origins that endpoints of an issuer that is not pinned may have.
         tolerate_issuer_slash: take an issuer that differs only by a trailing slash for the same.
@@ -90,9 +90,10 @@ class Auth(httpx2.Auth):
         arguments.check_store(store)
         arguments.check_http(http)
         arguments.check_deadline(deadline_s)
+        endpoint = arguments.checked_resource(resource, allow_http=allow_http)
         target = Target(
-            endpoint=arguments.checked_resource(resource, allow_http=allow_http),
-            issuer=arguments.checked_issuer(issuer),
+            endpoint=endpoint,
+            issuer=arguments.checked_issuer(issuer, endpoint=endpoint),
             scopes=arguments.checked_scopes(scopes),
             token_endpoint=arguments.checked_token_endpoint(token_endpoint),
             resource=arguments.checked_indicator(resource_indicator),
