@@ -12,7 +12,7 @@ import pytest
 from integration.crowd import Background, everywhere, in_tasks, on_threads, outcome_of
 from integration.odd_servers import dripping, speaking
 from integration.patience import aeventually, eventually
-from integration.ways_in import CLIENT_ID, SCOPES, SECRET, auth_for, by_secret, cost, hello
+from integration.ways_in import CLIENT_ID, SCOPES, SECRET, auth_for, by_secret, cost, held_back, hello
 
 import gatepass
 from gatepass.testing import AuthorizationServer, ProtectedServer, Trouble
@@ -27,7 +27,7 @@ WAYS = {
 }
 
 
-def slowly(auth_server, delay_s=0.3):
+def slowly(auth_server, delay_s=0.2):
     """Give the crowd time to gather while the token request is under way."""
     auth_server.trouble = Trouble(delay_s=delay_s)
 
@@ -103,32 +103,32 @@ class TestCallersThatLeave:
     @pytest.mark.parametrize("backend", ["asyncio", "trio"])
     @pytest.mark.parametrize("which", ["the first half", "the second half"])
     def test_cancelling_half_of_them_changes_nothing_for_the_rest(self, auth_server, mcp_server, backend, which):
-        slowly(auth_server)
         auth, tokens, left = auth_for(mcp_server), [], []
 
-        async def crowd():
+        async def one(scope):
+            with scope:
+                tokens.append(await auth.atoken())
+            left.append(scope.cancelled_caught)
+
+        async def crowd(let_go):
+            scopes = [anyio.CancelScope() for _ in range(CROWD)]
             async with anyio.create_task_group() as tasks:
-                scopes = [anyio.CancelScope() for _ in range(CROWD)]
-
-                async def one(scope):
-                    with scope:
-                        tokens.append(await auth.atoken())
-                    left.append(scope.cancelled_caught)
-
                 for scope in scopes:
                     tasks.start_soon(one, scope)
                 await aeventually(asked(auth_server), "a token was asked for")
                 for scope in scopes[: CROWD // 2] if which == "the first half" else scopes[CROWD // 2 :]:
                     scope.cancel()
+                await aeventually(lambda: len(left) == CROWD // 2, "half of them had left")
+                let_go()
 
-        anyio.run(crowd, backend=backend)
-        assert sorted(left) == [False] * 50 + [True] * 50
+        with held_back(auth_server) as let_go:
+            anyio.run(crowd, let_go, backend=backend)
+        assert left == [True] * 50 + [False] * 50
         assert len(tokens) == 50
         assert auth_server.count("token") == 1
 
     @pytest.mark.parametrize("backend", ["asyncio", "trio"])
     def test_when_all_have_left_the_token_still_comes(self, auth_server, mcp_server, backend):
-        slowly(auth_server)
         auth = auth_for(mcp_server)
 
         async def impatient():
@@ -137,28 +137,28 @@ class TestCallersThatLeave:
                 await aeventually(asked(auth_server), "a token was asked for")
                 tasks.cancel_scope.cancel()
 
-        anyio.run(impatient, backend=backend)
+        with held_back(auth_server):
+            anyio.run(impatient, backend=backend)
         assert auth.token()
         assert auth_server.count("token") == 1
 
     def test_a_caller_whose_patience_ends_leaves_the_request_to_those_who_come_later(self, auth_server, mcp_server):
-        slowly(auth_server)
         auth = auth_for(mcp_server, deadline_s=0.1)
-        with pytest.raises(
-            gatepass.UnreachableError, match=r"No token within 0\.1 s; the request for one goes on"
-        ) as caught:
-            auth.token()
-        assert (caught.value.code, caught.value.retryable) == ("deadline", True)
-        eventually(lambda: not isinstance(outcome_of(auth.token), Exception), "the token came")
+        with held_back(auth_server):
+            error = outcome_of(auth.token)
+            eventually(asked(auth_server), "a token was asked for")
+        assert (type(error), error.code, error.retryable) == (gatepass.UnreachableError, "deadline", True)
+        assert "No token within 0.1 s; the request for one goes on" in str(error)
+        eventually(lambda: isinstance(outcome_of(auth.token), str), "the token came")
         assert auth_server.count("token") == 1
 
     def test_a_loop_that_closes_in_mid_flight_hurts_nobody(self, auth_server, mcp_server, caplog):
-        slowly(auth_server)
         auth = auth_for(mcp_server)
         loop = asyncio.new_event_loop()
         task = loop.create_task(auth.atoken())
-        loop.run_until_complete(aeventually(asked(auth_server), "a token was asked for"))
-        loop.close()
+        with held_back(auth_server):
+            loop.run_until_complete(aeventually(asked(auth_server), "a token was asked for"))
+            loop.close()
         token = auth.token()
         assert in_tasks(auth.atoken, 3, "asyncio") == [token] * 3
         assert auth_server.count("token") == 1
@@ -167,7 +167,6 @@ class TestCallersThatLeave:
         task.get_coro().close()
 
     def test_a_program_that_ends_its_loop_leaves_no_waiter_behind(self, auth_server, mcp_server):
-        slowly(auth_server)
         auth = auth_for(mcp_server)
 
         async def failing():
@@ -176,16 +175,15 @@ class TestCallersThatLeave:
             assert not task.done()
             raise LookupError
 
-        with pytest.raises(LookupError):
+        with held_back(auth_server), pytest.raises(LookupError):
             asyncio.run(failing())
         assert auth.token()
         assert auth_server.count("token") == 1
 
     def test_a_client_that_is_closed_in_mid_flight_hurts_nobody(self, auth_server, mcp_server):
-        slowly(auth_server)
         auth = auth_for(mcp_server, scopes=["mcp:read"])
 
-        async def program():
+        async def program(let_go):
             async with httpx2.AsyncClient(auth=auth) as http, httpx2.AsyncClient(auth=auth) as other:
                 leaving = asyncio.create_task(http.get(hello(mcp_server)))
                 staying = asyncio.create_task(other.get(hello(mcp_server)))
@@ -193,9 +191,11 @@ class TestCallersThatLeave:
                 leaving.cancel()
                 await asyncio.wait([leaving])
                 await http.aclose()
+                let_go()
                 return await staying
 
-        assert asyncio.run(program()).status_code == 200
+        with held_back(auth_server) as let_go:
+            assert asyncio.run(program(let_go)).status_code == 200
         assert auth_server.count("token") == 1
 
 

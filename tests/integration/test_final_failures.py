@@ -6,7 +6,7 @@ import key_material
 import pytest
 from integration.crowd import Background, everywhere
 from integration.patience import eventually
-from integration.ways_in import SCOPES, SECRET, auth_for, by_secret
+from integration.ways_in import SCOPES, SECRET, auth_for, by_secret, held_back
 
 import gatepass
 from gatepass.testing import Trouble
@@ -87,10 +87,10 @@ class TestARotatedSecret:
     def test_one_that_is_rotated_during_the_request_is_read_again_once(self, auth_server, mcp_server, tmp_path):
         file = tmp_path / "secret"
         file.write_text("the old one")
-        auth_server.trouble = Trouble(delay_s=0.3, times=1)
-        call = Background(auth_for(mcp_server, by_secret(gatepass.Secret.file(file))).token)
-        eventually(lambda: auth_server.count("token") == 1, "the token was asked for")
-        file.write_text(SECRET)
+        with held_back(auth_server):
+            call = Background(auth_for(mcp_server, by_secret(gatepass.Secret.file(file))).token)
+            eventually(lambda: auth_server.count("token") == 1, "the token was asked for")
+            file.write_text(SECRET)
         assert isinstance(call.outcome(), str)
         assert auth_server.count("token") == 2
 
@@ -112,10 +112,10 @@ class TestARotatedKey:
         assert auth_server.count("token") == 2
 
     def test_one_that_is_rotated_during_the_request_is_read_again_once(self, auth_server, mcp_server, key):
-        auth_server.trouble = Trouble(delay_s=0.3, times=1)
-        call = Background(auth_for(mcp_server, gatepass.PrivateKeyJwt("key-bot", key)).token)
-        eventually(lambda: auth_server.count("token") == 1, "the token was asked for")
-        key.write_text(key_material.pem("P-256"))
+        with held_back(auth_server):
+            call = Background(auth_for(mcp_server, gatepass.PrivateKeyJwt("key-bot", key)).token)
+            eventually(lambda: auth_server.count("token") == 1, "the token was asked for")
+            key.write_text(key_material.pem("P-256"))
         assert isinstance(call.outcome(), str)
         assert auth_server.count("token") == 2
 

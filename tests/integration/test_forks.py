@@ -57,7 +57,7 @@ def test_a_child_renews_by_itself(auth_server, mcp_server):
 
 
 def test_a_flight_in_progress_stays_the_parents_and_the_child_takes_off_itself(auth_server, mcp_server):
-    auth_server.trouble = Trouble(delay_s=0.5)
+    auth_server.trouble = Trouble(delay_s=1, times=1)
     auth = auth_for(mcp_server)
     flying = Background(auth.token)
     eventually(lambda: auth_server.count("token") == 1, "the parent asked for a token")
@@ -69,7 +69,7 @@ def test_a_flight_in_progress_stays_the_parents_and_the_child_takes_off_itself(a
 
 
 def test_with_a_shared_store_a_child_waits_for_the_flight_of_its_parent(auth_server, mcp_server, tmp_path):
-    auth_server.trouble = Trouble(delay_s=0.5)
+    auth_server.trouble = Trouble(delay_s=1, times=1)
     auth = auth_for(mcp_server, store=gatepass.FileStore(tmp_path / "store"))
     flying = Background(auth.token)
     eventually(lambda: auth_server.count("token") == 1, "the parent asked for a token")

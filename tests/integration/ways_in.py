@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from contextlib import contextmanager
+
 import key_material
 
 import gatepass
@@ -42,3 +45,20 @@ def cost(mcp_server):
         "server metadata": auth_server.count("metadata"),
         "token": auth_server.count("token"),
     }
+
+
+@contextmanager
+def held_back(auth_server):
+    """Token requests are heard, and answered when the function that this gives is called, or when the block ends."""
+    let_go, rules = threading.Event(), auth_server._rules
+
+    def wait():
+        let_go.wait(30)
+        return rules()
+
+    auth_server._rules = wait  # what it asks itself first
+    try:
+        yield let_go.set
+    finally:
+        let_go.set()
+        auth_server._rules = rules
