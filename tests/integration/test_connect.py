@@ -209,19 +209,18 @@ def test_a_token_that_is_revoked_in_mid_session_is_renewed_and_nobody_notices(au
 
 class TestConnecting:
     @everyhow
-    @everywhere
-    def test_a_wrong_secret_raises_the_error_itself(self, mcp_server, mode, backend):
+    def test_a_wrong_secret_raises_the_error_itself(self, mcp_server, mode):
         async def program():
             async with gatepass.connect(auth_for(mcp_server, by_secret("not it")), mode=mode) as mcp:
                 await mcp.list_tools()
 
         if mode == "2026-07-28":  # there is no handshake: the first call is the first that fails
             with pytest.raises(MCPError) as stopped:
-                anyio.run(program, backend=backend)
+                anyio.run(program)
             error = gatepass.authorization_error(stopped.value)
         else:
             with pytest.raises(gatepass.RemoteError) as caught:
-                anyio.run(program, backend=backend)
+                anyio.run(program)
             error = caught.value
         assert (type(error), error.error) == (gatepass.RemoteError, "invalid_client")
 
@@ -244,8 +243,7 @@ class TestConnecting:
         assert caught.value.code == code
 
     @pytest.mark.parametrize("mode", ["legacy", "auto"])
-    @everywhere
-    def test_an_mcp_server_that_is_not_there_raises_the_error_itself(self, mcp_server, mode, backend):
+    def test_an_mcp_server_that_is_not_there_raises_the_error_itself(self, mcp_server, mode):
         mcp_server.stop()
 
         async def program():
@@ -253,7 +251,7 @@ class TestConnecting:
                 pytest.fail("nobody gets in")
 
         with pytest.raises(gatepass.UnreachableError) as caught:
-            anyio.run(program, backend=backend)
+            anyio.run(program)
         assert caught.value.code == "unreachable"
         assert "127.0.0.1" in str(caught.value)
 
@@ -354,14 +352,13 @@ class TestTheBody:
         assert caught.value is mine
 
     @everyhow
-    @everywhere
-    def test_a_failed_call_comes_out_as_it_is(self, auth_server, mcp_server, mode, backend):
+    def test_a_failed_call_comes_out_as_it_is(self, auth_server, mcp_server, mode):
         async def program():
             async with settled(mcp_server, mode) as mcp, expired(auth_server):
                 await mcp.call_tool("echo", {"text": "a"})
 
         with pytest.raises(MCPError) as caught:
-            anyio.run(program, backend=backend)
+            anyio.run(program)
         assert gatepass.authorization_error(caught.value).error == "unauthorized_client"
 
     @everyhow
@@ -398,15 +395,14 @@ class TestTheBody:
 
 class TestAServerThatWantsNoToken:
     @everyhow
-    @everywhere
-    def test_it_is_used_without_one(self, open_server, mode, backend):
+    def test_it_is_used_without_one(self, open_server, mode):
         auth = gatepass.Auth(open_server, gatepass.ClientCredentials(by_secret()), issuer="http://127.0.0.1:1")
 
         async def program():
             async with gatepass.connect(auth, mode=mode) as mcp:
                 return text(await mcp.call_tool("echo", {"text": "a"}))
 
-        assert anyio.run(program, backend=backend) == "a"
+        assert anyio.run(program) == "a"
 
 
 @pytest.fixture

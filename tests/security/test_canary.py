@@ -76,7 +76,7 @@ def auth_at(server, client, **options):
     """An `Auth` that gets its tokens from an odd server."""
     where = {"issuer": server.origin, "token_endpoint": f"{server.origin}/token"}
     profile = gatepass.ClientCredentials(client)
-    return tries_once(gatepass.Auth(NOWHERE, profile, http=gatepass.TokenHttp(timeout_s=0.3), **where, **options))
+    return tries_once(gatepass.Auth(NOWHERE, profile, http=gatepass.TokenHttp(timeout_s=0.1), **where, **options))
 
 
 def show(witness, auth, client):
