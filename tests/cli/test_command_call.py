@@ -21,6 +21,11 @@ def runs(together, mcp_server):
     )
 
 
+def hear_ctrl_c():
+    """What runs in the background of a shell is started deaf to it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class TestCall:
     def test_arguments_are_typed_by_the_tool_and_the_text_is_printed(self, runs):
         run = runs["add"]
@@ -48,7 +53,13 @@ class TestCall:
 
     def test_ctrl_c_ends_a_call_cleanly(self, url, environment, mcp_server):
         command = [sys.executable, "-m", "gatepass", "call", url, "slow", "seconds=60"]
-        with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        with subprocess.Popen(
+            command,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            preexec_fn=hear_ctrl_c,  # noqa: PLW1509 - it takes no lock
+        ) as process:
             # A 401, the handshake, the list of tools and the call: then it waits.
             mcp_server.wait_for("resource", count=4, timeout_s=30)
             process.send_signal(signal.SIGINT)

@@ -604,3 +604,15 @@ def test_a_challenge_just_given_is_not_replaced_by_one_that_was_kept() -> None:
     jar.source.challenged(newer)
     jar.source.remember(CHALLENGE)
     assert jar.source.challenge == newer
+
+
+def test_after_an_outage_while_the_token_lived_the_back_off_begins_anew() -> None:
+    jar = Jar()
+    jar.profile.answers = [2.0]
+    jar.token()
+    jar.profile.default = DOWN
+    jar.world.dice = 1.0
+    while isinstance(jar.call(), Held):
+        jar.advance(0.05)
+    jar.advance(0)
+    assert jar.source._not_before_mono - jar.clock.mono <= 2.0

@@ -32,6 +32,9 @@ def main(origin: str, what: str) -> None:
         print("interrupted")
 
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what runs in the background of a shell is started deaf to it
+
+
 def interrupt() -> None:
     """What Ctrl-C does, once the test has seen the request."""
     sys.stdin.read(1)

@@ -65,6 +65,7 @@ class Source:
         self._rejected = 0
         self._forced_mono = float("-inf")
         self._failures = 0
+        self._failed_alive = False
         self._not_before_mono = float("-inf")
         self._silent_until_mono = float("-inf")
 
@@ -245,10 +246,14 @@ class Source:
     def failed(self, error: GatepassError, share: float) -> tuple[GatepassError, float]:
         """A mint failed: remember it. The error with the time of the next try, and how long that is away in seconds."""
         now = self.world.now()
+        remaining_s = self._remaining_s(now)
+        if self._failed_alive and remaining_s <= 0:
+            self._failures = 0  # from now on somebody waits: the back-off begins anew
+        self._failed_alive = remaining_s > 0
         self._failures += 1
         wait_s = back_off_s(
             self._failures,
-            remaining_s=self._remaining_s(now),
+            remaining_s=remaining_s,
             retry_after_s=None if error.retry_at is None else error.retry_at - now.wall,
             share=share,
             policy=self.policy,
