@@ -338,7 +338,7 @@ def test_a_forked_child_is_another_owner() -> None:
         from gatepass.engine.shelf import Shelf
         from gatepass.engine.token_http import TokenHttp
         from gatepass.engine.world import RealWorld
-        from gatepass.signers.file import KeyRing
+        from gatepass.signers.key_ring import KeyRing
         from gatepass.stores.file import FileStore
 
         with tempfile.TemporaryDirectory() as directory:

@@ -28,7 +28,7 @@ from gatepass.engine import world as world_module
 from gatepass.engine.token_http import TokenHttp
 from gatepass.engine.world import RealWorld
 from gatepass.errors import ConfigurationError, RemoteError
-from gatepass.signers.file import KeyRing
+from gatepass.signers.key_ring import KeyRing
 
 CANARY = "c4n4ry"
 HALVES = f"{CANARY[:3]!r} + {CANARY[3:]!r}"

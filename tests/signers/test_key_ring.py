@@ -14,8 +14,8 @@ import gatepass.keys
 from gatepass.core.secret import EnvReference, FileReference, Secret
 from gatepass.core.world import PrivateKey
 from gatepass.errors import ConfigurationError
-from gatepass.signers import file as signers_file
-from gatepass.signers.file import KeyRing
+from gatepass.signers import key_ring
+from gatepass.signers.key_ring import KeyRing
 
 
 class Reveals:
@@ -223,7 +223,7 @@ def test_an_error_about_a_key_holds_nothing_of_it():
 
 
 def test_the_ring_holds_no_text_and_does_not_grow_without_end(monkeypatch):
-    monkeypatch.setattr(signers_file, "_KEYS_MAX", 3)
+    monkeypatch.setattr(key_ring, "_KEYS_MAX", 3)
     ring, reveal = KeyRing(), Reveals()
     for number in range(5):
         ring.signer(PrivateKey(text=Secret(pem("P-256", number=number))), reveal)

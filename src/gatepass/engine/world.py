@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from gatepass.core.http import HttpRequest, HttpResponse
     from gatepass.engine.token_http import TokenHttp
-    from gatepass.signers.file import KeyRing
+    from gatepass.signers.key_ring import KeyRing
 
 __all__ = ["RealWorld"]
 

@@ -15,7 +15,7 @@ from gatepass.errors import ConfigurationError
 from gatepass.integrations import arguments
 from gatepass.integrations.flow import Reach, adrive, authorize, drive, outside
 from gatepass.lifecycle.policy import Policy
-from gatepass.signers.file import KeyRing
+from gatepass.signers.key_ring import KeyRing
 from gatepass.stores.memory import MemoryStore
 
 if TYPE_CHECKING:
