@@ -616,3 +616,14 @@ def test_after_an_outage_while_the_token_lived_the_back_off_begins_anew() -> Non
         jar.advance(0.05)
     jar.advance(0)
     assert jar.source._not_before_mono - jar.clock.mono <= 2.0
+
+
+def test_a_later_challenge_without_scopes_leaves_those_of_an_earlier_one() -> None:
+    jar = Jar(scopes=None)
+    jar.source.challenged(CHALLENGE)
+    silent = ResourceChallenge(
+        scheme="bearer", resource_metadata=None, scope=None, error="invalid_token", error_description=None
+    )
+    jar.source.challenged(silent)
+    assert jar.source.challenge is not None
+    assert (jar.source.challenge.scope, jar.source.challenge.error) == (CHALLENGE.scope, "invalid_token")

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
+import msgspec
+
 from gatepass.engine.flight import Flight
 from gatepass.engine.shelf import Shelf
 from gatepass.engine.wake import ThreadWaiter, Waiter, task_waiter
@@ -162,10 +164,13 @@ class Source:
         return held if waiter is None else waiter
 
     def challenged(self, challenge: ResourceChallenge | None) -> None:
-        """The resource asked for a token: remember what it said."""
-        if challenge is not None:
-            with self.pool.lock:
-                self.challenge = challenge
+        """The resource asked for a token: remember what it said, and the scopes of before if it named none."""
+        if challenge is None:
+            return
+        with self.pool.lock:
+            if challenge.scope is None and self.challenge is not None:
+                challenge = msgspec.structs.replace(challenge, scope=self.challenge.scope)
+            self.challenge = challenge
 
     def reject(self, generation: int) -> bool:
         """The resource refused the token of that generation; whether another one can be had for a replay."""
