@@ -45,7 +45,7 @@ class PublicClient(Value, frozen=True):
         """
         return offered_method(server, "none")
 
-    def authenticate(self, world: World, server: ServerMetadata) -> Credentials:  # noqa: ARG002
+    def authenticate(self, world: World, server: ServerMetadata) -> Credentials:  # noqa: ARG002 - no need
         """The client id in the body (RFC 6749 §3.2.1)."""
         self.choose(server)
         return Credentials(form=(("client_id", self.client_id),))

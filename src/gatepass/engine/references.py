@@ -108,7 +108,9 @@ def _run(argv: tuple[str, ...]) -> tuple[int, bytes]:
 
     until = time.monotonic() + _COMMAND_TIMEOUT_S
     quiet = subprocess.DEVNULL
-    with subprocess.Popen(argv, stdin=quiet, stdout=subprocess.PIPE, stderr=quiet) as process:  # noqa: S603
+    with subprocess.Popen(  # noqa: S603 - the user's own command, without a shell
+        argv, stdin=quiet, stdout=subprocess.PIPE, stderr=quiet
+    ) as process:
         try:
             output = _drain(process, until)
             return process.wait(max(0.0, until - time.monotonic())), output

@@ -75,7 +75,7 @@ class AuthorizationServer(LoopbackServer):
         resources: Iterable[str] | None = (),
         resource: Literal["optional", "required", "refused"] = "optional",
         default_resource: str | None = None,
-        token_format: TokenFormat = "jwt",  # noqa: S107
+        token_format: TokenFormat = "jwt",  # noqa: S107 - a format, no password
         token_lifetime_s: float = 300.0,
         expires_in: Literal["integer", "number", "string", "missing"] = "integer",
         scope_in_response: Literal["always", "if_different"] = "always",

@@ -69,7 +69,7 @@ class TokenMint:
     ) -> IssuedToken:
         """A new token, as a JWT (RFC 9068) or as a random string."""
         expires_at = now + lifetime_s
-        if token_format == "jwt":  # noqa: S105
+        if token_format == "jwt":  # noqa: S105 - a format, no password
             value = self._signed(client_id, scopes, audience, now, expires_at)
         else:
             value = secrets.token_urlsafe(32)
