@@ -14,17 +14,19 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import parse_qsl
 
+from gatepass.client_auth.public_client import PublicClient
 from gatepass.core.http import HttpRequest, HttpResponse
 from gatepass.core.secret import Secret
 from gatepass.core.target import Target
-from gatepass.core.world import Instant, Notice
+from gatepass.core.world import Instant, Notice, PrivateKey
 from gatepass.engine.source import Source
 from gatepass.engine.wake import Waiter
 from gatepass.errors import GatepassError, UnreachableError
+from gatepass.grants.errand import Errand
 from gatepass.grants.exchange import Issued
 from gatepass.lifecycle.policy import Held, Policy
-from gatepass.profiles.base import Known, Obtained
 from gatepass.protocol.token import TokenResponse
 from gatepass.stores.base import Store
 from gatepass.stores.memory import MemoryStore
@@ -98,6 +100,9 @@ class JarWorld:
         self.discoveries = 0
         self.metadata_down = False
         self.dice = 0.5
+        self.refreshes: list[HttpResponse | GatepassError] = []
+        self.posted: list[dict[str, str]] = []
+        self.shown_certificate: str | None = None
 
     def now(self) -> Instant:
         return self._clock.now()
@@ -111,8 +116,25 @@ class JarWorld:
     def notice(self, notice: Notice) -> None:
         self.notices.append(notice)
 
+    def certificate(self) -> str | None:
+        return self.shown_certificate
+
+    def signer(self, key: Any) -> Any:
+        from gatepass.keys import parse_private_key
+
+        return parse_private_key(key.text.reveal(), None, origin="key") if isinstance(key, PrivateKey) else key
+
+    def nonce(self, origin: str) -> str | None:
+        return None
+
     def send(self, request: HttpRequest) -> HttpResponse:
-        """The metadata; the profile of a jar sends nothing."""
+        """The metadata, and the answers to refresh tokens; the profile of a jar sends nothing."""
+        if request.method == "POST":
+            self.posted.append(dict(parse_qsl(request.body.decode())))
+            answer = self.refreshes.pop(0)
+            if isinstance(answer, GatepassError):
+                raise answer
+            return answer
         if self.metadata_down:
             raise UnreachableError("No answer.", code="timeout", retryable=True)
         self.discoveries += request.url == RESOURCE_METADATA
@@ -132,19 +154,34 @@ class JarProfile:
     answers: list[Answer] = field(default_factory=list)
     default: Answer = 1000.0
     takes_s: float = 0.0
-    asked: list[Known] = field(default_factory=list)
+    asked: list[Errand] = field(default_factory=list)
     identity: tuple[str, ...] = ("jar",)
     secrets: tuple[Secret, ...] = ()
+    subject_missing: bool = False
+    portable: bool = False
+    patience_s: float = 10.0
+    refresh_token: Secret | None = None
 
-    def obtain(self, world: Any, target: Target, known: Known) -> Obtained:
-        self.asked.append(known)
+    def known_as(self, world: Any, server: Any) -> Any:
+        return PublicClient("jar")
+
+    def disowned(self, world: Any, server: Any) -> bool:
+        return False
+
+    def grant(self, world: Any, errand: Errand) -> Issued:
+        self.asked.append(errand)
         sent = self.clock.now()
         self.clock.turn(self.takes_s)
         answer = self.answers.pop(0) if self.answers else self.default
         if isinstance(answer, GatepassError):
             raise answer
-        token = TokenResponse(access_token=Secret(f"token-{len(self.asked)}"), token_type="Bearer", expires_in_s=answer)
-        return Obtained(issued=Issued(token=token, sent=sent), requested=(), discovery=known.discovery)
+        token = TokenResponse(
+            access_token=Secret(f"token-{len(self.asked)}"),
+            token_type="DPoP" if errand.proof_key else "Bearer",
+            expires_in_s=answer,
+            refresh_token=self.refresh_token,
+        )
+        return Issued(token=token, sent=sent)
 
 
 class Caller(Waiter):

@@ -13,7 +13,7 @@ import gatepass
 
 HOUSE = Path(gatepass.__file__).parent
 PURE = [
-    *(HOUSE / name for name in ("errors.py", "discovery.py")),
+    *(HOUSE / name for name in ("errors.py", "discovery.py", "dpop.py", "registration.py")),
     *(
         file
         for room in ("core", "protocol", "keys", "client_auth", "grants", "profiles", "lifecycle")

@@ -13,29 +13,45 @@ if TYPE_CHECKING:
     from gatepass.client_auth.client_secret import ClientSecret
     from gatepass.client_auth.private_key_jwt import PrivateKeyJwt
     from gatepass.client_auth.public_client import PublicClient
+    from gatepass.client_auth.tls_client import TlsClient
     from gatepass.core.secret import Secret
     from gatepass.core.world import Signer
     from gatepass.engine.token_http import TokenHttp
-    from gatepass.errors import ConfigurationError, GatepassError, RemoteError, StoreError, UnreachableError
+    from gatepass.errors import (
+        ConfigurationError,
+        GatepassError,
+        RemoteError,
+        SignInRequiredError,
+        StoreError,
+        UnreachableError,
+    )
+    from gatepass.identity.ambient import Ambient
     from gatepass.integrations.auth import Auth
     from gatepass.integrations.client import AuthorizedAsyncClient, AuthorizedClient
     from gatepass.integrations.mcp import McpHttpClient, authorization_error, connect
+    from gatepass.profiles.authorization_code import AuthorizationCode
     from gatepass.profiles.client_credentials import ClientCredentials
+    from gatepass.profiles.enterprise import EnterpriseAuthorization, IdentityProvider
+    from gatepass.profiles.workload_identity import WorkloadIdentity
     from gatepass.stores.base import Entry, Lease, Store
     from gatepass.stores.file import FileStore
     from gatepass.stores.memory import MemoryStore
 
 __all__ = [
+    "Ambient",
     "Auth",
+    "AuthorizationCode",
     "AuthorizedAsyncClient",
     "AuthorizedClient",
     "ClientAssertion",
     "ClientCredentials",
     "ClientSecret",
     "ConfigurationError",
+    "EnterpriseAuthorization",
     "Entry",
     "FileStore",
     "GatepassError",
+    "IdentityProvider",
     "Lease",
     "McpHttpClient",
     "MemoryStore",
@@ -43,26 +59,33 @@ __all__ = [
     "PublicClient",
     "RemoteError",
     "Secret",
+    "SignInRequiredError",
     "Signer",
     "Store",
     "StoreError",
+    "TlsClient",
     "TokenHttp",
     "UnreachableError",
+    "WorkloadIdentity",
     "authorization_error",
     "connect",
 ]
 
 _ROOMS = {
+    "Ambient": "identity.ambient",
     "Auth": "integrations.auth",
+    "AuthorizationCode": "profiles.authorization_code",
     "AuthorizedAsyncClient": "integrations.client",
     "AuthorizedClient": "integrations.client",
     "ClientAssertion": "client_auth.client_assertion",
     "ClientCredentials": "profiles.client_credentials",
     "ClientSecret": "client_auth.client_secret",
     "ConfigurationError": "errors",
+    "EnterpriseAuthorization": "profiles.enterprise",
     "Entry": "stores.base",
     "FileStore": "stores.file",
     "GatepassError": "errors",
+    "IdentityProvider": "profiles.enterprise",
     "Lease": "stores.base",
     "McpHttpClient": "integrations.mcp",
     "MemoryStore": "stores.memory",
@@ -70,11 +93,14 @@ _ROOMS = {
     "PublicClient": "client_auth.public_client",
     "RemoteError": "errors",
     "Secret": "core.secret",
+    "SignInRequiredError": "errors",
     "Signer": "core.world",
     "Store": "stores.base",
     "StoreError": "errors",
+    "TlsClient": "client_auth.tls_client",
     "TokenHttp": "engine.token_http",
     "UnreachableError": "errors",
+    "WorkloadIdentity": "profiles.workload_identity",
     "authorization_error": "integrations.mcp",
     "connect": "integrations.mcp",
 }

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gatepass.core.http import HttpRequest, HttpResponse
+from gatepass.core.target import Target
 from gatepass.core.world import Notice
 from gatepass.errors import ConfigurationError, RemoteError, UnreachableError
 from gatepass.protocol.caching import cache_seconds
@@ -28,28 +29,23 @@ from gatepass.protocol.urls import (
 )
 
 if TYPE_CHECKING:
-    from gatepass.core.target import Target
     from gatepass.core.world import World
 
-__all__ = ["Discovery", "discover"]
+__all__ = ["Discovery", "KnownServer", "discover", "discover_server"]
 
 
 _DAY_S = 86_400.0
 
 
-class Discovery(msgspec.Struct, frozen=True, kw_only=True):
-    """What discovery found, as it is kept.
+class KnownServer(msgspec.Struct, frozen=True, kw_only=True):
+    """An authorization server's metadata, as it is kept.
 
     Attributes:
-        resource: the resource indicator (RFC 8707): the resource metadata's own, else the endpoint.
-        scopes_supported: the scopes that the resource metadata lists, if it does.
-        server: the authorization server's metadata.
+        server: the document.
         fetched_at: when, in epoch seconds.
         cache_s: how long it may be used without asking again.
     """
 
-    resource: str
-    scopes_supported: tuple[str, ...] | None
     server: ServerMetadata
     fetched_at: float
     cache_s: float
@@ -57,6 +53,22 @@ class Discovery(msgspec.Struct, frozen=True, kw_only=True):
     def fresh(self, wall: float) -> bool:
         """Whether it may be used at that moment (epoch seconds) without asking again."""
         return 0.0 <= wall - self.fetched_at < self.cache_s
+
+
+class Discovery(KnownServer, frozen=True, kw_only=True):
+    """What discovery found, as it is kept: the authorization server, and what the resource says of itself.
+
+    Attributes:
+        resource: the resource indicator (RFC 8707): the resource metadata's own, else the endpoint.
+        scopes_supported: the scopes that the resource metadata lists, if it does.
+        dpop_required: the resource takes only tokens that are bound to a key (RFC 9449).
+        dpop_algorithms: what it says that proofs may be signed with.
+    """
+
+    resource: str
+    scopes_supported: tuple[str, ...] | None
+    dpop_required: bool = False
+    dpop_algorithms: tuple[str, ...] | None = None
 
 
 class _Found(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,23 +95,67 @@ def discover(world: World, target: Target, challenge: ResourceChallenge | None) 
         return _configured(world, target, target.issuer, target.token_endpoint)
     found = _find_resource_metadata(world, target, challenge)
     if found is None:
-        issuer, resource, scopes, cache_s = _pinned_issuer(target), target.endpoint, None, None
-    else:
-        metadata = found.metadata
-        check_covers(metadata, target.endpoint)
-        issuer = choose_server(metadata, target.issuer, tolerate_slash=target.tolerate_issuer_slash)
-        resource, scopes, cache_s = metadata.resource, metadata.scopes_supported, found.cache_s
+        return _without_resource_metadata(world, target)
+    metadata = found.metadata
+    check_covers(metadata, target.endpoint)
+    issuer = choose_server(metadata, target.issuer, tolerate_slash=target.tolerate_issuer_slash)
     if target.issuer is None:
         _check_loopback(target, issuer)
         world.notice(_not_pinned(issuer))
-    server, server_cache_s = _find_server_metadata(world, target, issuer)
+    known = _known_server(world, target, issuer)
     return Discovery(
-        resource=resource,
-        scopes_supported=scopes,
-        server=server,
-        fetched_at=world.now().wall,
-        cache_s=server_cache_s if cache_s is None else min(cache_s, server_cache_s),
+        resource=metadata.resource,
+        scopes_supported=metadata.scopes_supported,
+        dpop_required=metadata.dpop_bound_access_tokens_required is True,
+        dpop_algorithms=metadata.dpop_signing_alg_values_supported,
+        server=known.server,
+        fetched_at=known.fetched_at,
+        cache_s=min(found.cache_s, known.cache_s),
     )
+
+
+def discover_server(world: World, issuer: str) -> KnownServer:
+    """The metadata of a server that the user named, apart from any resource.
+
+    Raises:
+        RemoteError, UnreachableError: it has none, or it can't be used.
+    """
+    return _known_server(world, Target(endpoint=issuer, issuer=issuer), issuer)
+
+
+def _without_resource_metadata(world: World, target: Target) -> Discovery:
+    """The pinned issuer; or, where that is asked for, what the MCP specification of 2025-03-26 had in its place."""
+    if target.issuer is not None or not target.allow_legacy_discovery:
+        known = _known_server(world, target, _pinned_issuer(target))
+    else:
+        known = _legacy_server(world, target, origin(target.endpoint))
+    return Discovery(
+        resource=target.endpoint,
+        scopes_supported=None,
+        server=known.server,
+        fetched_at=known.fetched_at,
+        cache_s=known.cache_s,
+    )
+
+
+def _legacy_server(world: World, target: Target, issuer: str) -> KnownServer:
+    """MCP 2025-03-26, Authorization §2.3: the resource's origin is the issuer, with or without metadata."""
+    text = (
+        f"{target.endpoint} publishes no resource metadata; its own origin is taken for its authorization server, "
+        "as the MCP specification of 2025-03-26 had it."
+    )
+    world.notice(Notice(code="legacy_discovery", text=text, level="warning", once=True))
+    known = _find_server_metadata(world, target, issuer)
+    if known is not None:
+        return known
+    server = ServerMetadata(
+        issuer=issuer,
+        authorization_endpoint=f"{issuer}/authorize",
+        token_endpoint=target.token_endpoint or f"{issuer}/token",
+        registration_endpoint=f"{issuer}/register",
+        code_challenge_methods_supported=("S256",),
+    )
+    return KnownServer(server=server, fetched_at=world.now().wall, cache_s=_DAY_S)
 
 
 def _configured(world: World, target: Target, issuer: str, token_endpoint: str) -> Discovery:
@@ -199,10 +255,18 @@ def _not_pinned(issuer: str) -> Notice:
     return Notice(code="issuer_not_pinned", text=text, level="warning", once=True)
 
 
-def _find_server_metadata(world: World, target: Target, issuer: str) -> tuple[ServerMetadata, float]:
-    """RFC 8414 §3 and OIDC Discovery §4, in the order that MCP gives, and how long the answer may be kept."""
-    tried = server_metadata_candidates(issuer)
-    for url in tried:
+def _known_server(world: World, target: Target, issuer: str) -> KnownServer:
+    known = _find_server_metadata(world, target, issuer)
+    if known is None:
+        tried = ", ".join(server_metadata_candidates(issuer))
+        msg = f"The authorization server {issuer} publishes no metadata; tried {tried}."
+        raise RemoteError(msg, code="server_metadata_missing", by="authorization_server")
+    return known
+
+
+def _find_server_metadata(world: World, target: Target, issuer: str) -> KnownServer | None:
+    """RFC 8414 §3 and OIDC Discovery §4, in the order that MCP gives."""
+    for url in server_metadata_candidates(issuer):
         response = _get(world, url)
         server = parse_server_metadata(
             response,
@@ -215,9 +279,9 @@ def _find_server_metadata(world: World, target: Target, issuer: str) -> tuple[Se
             token_endpoint=_configured_token_endpoint(target),
         )
         if server is not None:
-            return _with_token_endpoint(server), cache_seconds(response)
-    msg = f"The authorization server {issuer} publishes no metadata; tried {', '.join(tried)}."
-    raise RemoteError(msg, code="server_metadata_missing", by="authorization_server")
+            server = _with_token_endpoint(server)
+            return KnownServer(server=server, fetched_at=world.now().wall, cache_s=cache_seconds(response))
+    return None
 
 
 def _configured_token_endpoint(target: Target) -> str | None:

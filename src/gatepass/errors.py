@@ -5,6 +5,7 @@
       RemoteError           a server answered, and the answer was no (or made no sense)
       UnreachableError      no server answered in time
       StoreError            the place where tokens are kept failed
+      SignInRequiredError   nobody's: a person has to sign in, and none can be asked here
 
 Every error says what happened and what to do, in a text that can be pasted into a public bug report: no secret, no
 token and nothing of a response but the fields of RFC 6749 §5.2 ever stands in one.
@@ -14,7 +15,14 @@ from __future__ import annotations
 
 from typing import Literal, Self
 
-__all__ = ["ConfigurationError", "GatepassError", "RemoteError", "StoreError", "UnreachableError"]
+__all__ = [
+    "ConfigurationError",
+    "GatepassError",
+    "RemoteError",
+    "SignInRequiredError",
+    "StoreError",
+    "UnreachableError",
+]
 
 Party = Literal["authorization_server", "resource_server"]
 
@@ -83,3 +91,13 @@ class UnreachableError(GatepassError):
 
 class StoreError(GatepassError):
     """The store of tokens can't be read or written. Costs sharing and restarts, never service."""
+
+
+class SignInRequiredError(GatepassError):
+    """A person has to sign in, and this process can't ask one: it has no browser, or nobody waits for the token.
+
+    Attributes:
+        url: where the person would sign in (RFC 6749 §4.1.1); None where nothing was prepared, because nobody waits.
+    """
+
+    url: str | None = None

@@ -34,17 +34,17 @@ class Life(RuleBasedStateMachine):
 
     def _wrap(self) -> None:
         """Note the moment of each mint, and of each final failure."""
-        jar, obtain = self.jar, self.jar.profile.obtain
+        jar, grant = self.jar, self.jar.profile.grant
 
         def noted(*args: object) -> object:
             try:
-                return obtain(*args)  # type: ignore[arg-type]
+                return grant(*args)  # type: ignore[arg-type]
             except GatepassError as error:
                 if not error.retryable and not jar.world.secrets_changed:  # a new secret excuses the next try
                     self.final_failures.append(jar.clock.mono)
                 raise
 
-        jar.profile.obtain = noted  # type: ignore[method-assign, assignment]
+        jar.profile.grant = noted  # type: ignore[method-assign, assignment]
 
     # What happens.
 

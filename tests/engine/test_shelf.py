@@ -157,6 +157,8 @@ CHANGES: dict[str, object] = {
     "extra": (("a", "b"),),
     "allow_metadata_origins": ("https://x.example.com",),
     "allow_endpoint_origins": ("https://x.example.com",),
+    "allow_legacy_discovery": True,
+    "step_up": True,
     "tolerate_issuer_slash": True,
 }
 
@@ -171,7 +173,7 @@ def test_what_is_shared_by_all_who_ask_the_same_is_named_by_that_alone(field: st
     other = Target(**{"endpoint": ENDPOINT, field: CHANGES[field]})  # type: ignore[arg-type]
     token, found, challenge = (a != b for a, b in zip(names(plain), names(other), strict=True))
     assert token
-    assert found == (field not in {"scopes", "resource", "send_resource", "audience", "extra"})
+    assert found == (field not in {"scopes", "step_up", "resource", "send_resource", "audience", "extra"})
     assert challenge == (field == "endpoint")
 
 
@@ -284,33 +286,33 @@ def test_a_challenge_that_is_kept_already_is_not_written_again() -> None:
 def test_a_lease_is_taken_by_one_and_given_back() -> None:
     place = Place()
     one, two = place.shelf(), place.shelf()
-    lease = one.lease()
+    lease = one.lease(5)
     assert lease is not None
-    assert two.lease() is None
-    assert one.lease() is None  # each flight is an owner of its own
+    assert two.lease(5) is None
+    assert one.lease(5) is None  # each flight is an owner of its own
     one.give_back(lease)
-    assert two.lease() is not None
+    assert two.lease(5) is not None
 
 
 def test_a_lease_lapses_within_a_callers_patience() -> None:
     place = Place()
-    assert place.shelf().lease() is not None
+    assert place.shelf().lease(5) is not None
     place.store.now += 5.1
-    assert place.shelf().lease() is not None
+    assert place.shelf().lease(5) is not None
 
 
 def test_two_identities_do_not_wait_for_each_other() -> None:
     place = Place()
-    assert place.shelf(("one",)).lease() is not None
-    assert place.shelf(("two",)).lease() is not None
+    assert place.shelf(("one",)).lease(5) is not None
+    assert place.shelf(("two",)).lease(5) is not None
 
 
 def test_whose_lease_has_lapsed_and_been_taken_keeps_nothing() -> None:
     place = Place()
     slow, quick = place.shelf(), place.shelf()
-    stale = slow.lease()
+    stale = slow.lease(5)
     place.store.now += 5.1
-    lease = quick.lease()
+    lease = quick.lease(5)
     slow.keep_token(record(9, "slow"), stale)
     assert place.shelf().token() is None
     quick.keep_token(record(1, "quick"), lease)
@@ -322,12 +324,12 @@ def test_whose_lease_has_lapsed_and_been_taken_keeps_nothing() -> None:
 def test_a_lease_that_was_given_back_late_is_no_trouble() -> None:
     place = Place()
     slow, quick = place.shelf(), place.shelf()
-    stale = slow.lease()
+    stale = slow.lease(5)
     place.store.now += 5.1
-    assert quick.lease() is not None
+    assert quick.lease(5) is not None
     assert stale is not None
     slow.give_back(stale)
-    assert place.shelf().lease() is None
+    assert place.shelf().lease(5) is None
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
@@ -344,13 +346,13 @@ def test_a_forked_child_is_another_owner() -> None:
         with tempfile.TemporaryDirectory() as directory:
             world = RealWorld(TokenHttp(), KeyRing())
             shelf = Shelf(FileStore(directory), Target(endpoint="https://mcp.example.com/mcp"), ("bot",), world)
-            lease = shelf.lease()
+            lease = shelf.lease(5)
             child = os.fork()
             if not child:
-                os._exit(0 if shelf.lease() is None else 1)
+                os._exit(0 if shelf.lease(5) is None else 1)
             assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
             shelf.give_back(lease)
-            assert shelf.lease() is not None
+            assert shelf.lease(5) is not None
         print("ok")
     """)
 
@@ -374,13 +376,13 @@ def use(shelf: Shelf, lease: Lease) -> None:
 def test_a_store_that_fails_stops_nothing_and_is_told_of_once(problem: Exception) -> None:
     place = Place()
     shelf = place.shelf()
-    lease = shelf.lease()
+    lease = shelf.lease(5)
     assert lease is not None
     place.store.problem = problem
     for _ in range(3):
         use(shelf, lease)
         with pytest.raises(StoreError) as failure:
-            shelf.lease()
+            shelf.lease(5)
         assert CANARY not in str(failure.value)
         place.clock.turn(60)
     (notice,) = place.world.notices
@@ -419,7 +421,7 @@ def test_what_works_besides_does_not_make_it_tell_of_a_failure_again(step: str) 
 def test_a_store_that_failed_is_left_alone_for_as_long_as_a_caller_waits() -> None:
     place = Place()
     shelf = place.shelf()
-    lease = shelf.lease()
+    lease = shelf.lease(5)
     assert lease is not None
     place.store.problem = OSError()
     place.store.asked.clear()

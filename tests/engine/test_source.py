@@ -204,7 +204,8 @@ def test_a_failed_forced_renewal_does_not_bring_an_older_discovery_back() -> Non
     assert jar.world.discoveries == 2
     jar.advance(61)
     jar.token()
-    assert jar.profile.asked[-1].discovery.fetched_at > old.record.obtained_at
+    assert jar.source.discovery is not None
+    assert jar.source.discovery.fetched_at > old.record.obtained_at
 
 
 def test_a_renewal_while_the_documents_are_young_uses_them() -> None:
@@ -378,11 +379,11 @@ def test_every_caller_gets_an_error_of_its_own(error: GatepassError) -> None:
 def test_a_bug_becomes_an_error_that_says_where_and_shows_nothing() -> None:
     jar = Jar()
 
-    def obtain(*_: object) -> None:
+    def grant(*_: object) -> None:
         canary = "canary"
         raise KeyError(canary)
 
-    jar.profile.obtain = obtain  # type: ignore[method-assign, assignment]
+    jar.profile.grant = grant  # type: ignore[method-assign, assignment]
     caller = waiting(jar.call())
     jar.pump()
     assert isinstance(caller.outcome, GatepassError)
@@ -408,7 +409,7 @@ def test_after_the_challenge_a_token_is_made_and_the_challenge_kept() -> None:
     jar = Jar(scopes=None)
     jar.source.challenged(CHALLENGE)
     jar.token()
-    assert jar.profile.asked[0].challenge == CHALLENGE
+    assert jar.profile.asked[0].scopes == CHALLENGE.scope
     again = Jar(scopes=None, store=jar.store, clock=jar.clock)
     caller = waiting(again.call(bare_ok=True))
     again.pump()

@@ -474,7 +474,7 @@ def test_a_callable_that_fails_is_told_by_the_kind_of_its_failure(problem: BaseE
     assert CANARY not in "".join(traceback.format_exception(failure))
 
 
-@pytest.mark.parametrize("answer", [None, CANARY.encode(), {"jwt": CANARY}], ids=type)
+@pytest.mark.parametrize("answer", [0, CANARY.encode(), {"jwt": CANARY}], ids=type)
 def test_what_is_no_string_is_no_assertion(answer: object) -> None:
     failure = refused(lambda: real_world().assertion(lambda _: answer, "aud"))  # type: ignore[arg-type, return-value]
     assert str(failure).endswith(f"failed: a {type(answer).__name__} instead of a string.")

@@ -14,7 +14,8 @@ import pytest
 from gatepass.core.world import Instant, Notice
 from gatepass.errors import UnreachableError
 from gatepass.integrations import flow as flow_module
-from gatepass.integrations.flow import Need, Reach, adrive, authorize, drive
+from gatepass.integrations.flow import Reach, adrive, authorize, drive
+from gatepass.integrations.needs import TOKEN, TOKEN_OR_BARE
 from gatepass.lifecycle.policy import Held
 from gatepass.lifecycle.record import TokenRecord
 from gatepass.protocol.challenge import ResourceChallenge
@@ -53,6 +54,7 @@ class Tokens:
         self.renews = renews
         self.told: list[Any] = []
         self.notices: list[Notice] = []
+        self.nonce: str | None = None
         self.world = self
 
     def notice(self, notice: Notice) -> None:
@@ -65,7 +67,7 @@ class Tokens:
         self.told.append(generation)
         return self.renews
 
-    def get(self, patience_s: float) -> Held | None:
+    def get(self, patience_s: float, needs: tuple[str, ...] = ()) -> Held | None:
         self.told.append("get")
         answer = self.gives.pop(0)
         if isinstance(answer, Exception):
@@ -77,7 +79,7 @@ class Tokens:
         self.told[-1] = "get or bare"
         return answer
 
-    async def aget(self, patience_s: float) -> Held | None:
+    async def aget(self, patience_s: float, needs: tuple[str, ...] = ()) -> Held | None:
         await asyncio.sleep(0)
         return self.get(patience_s)
 
@@ -223,7 +225,7 @@ def test_every_line_of_a_challenge_is_read(lib: Any) -> None:
     play = start(lib, tokens, request)
     next(play)
     lines = [("WWW-Authenticate", 'Basic realm="x"'), ("WWW-Authenticate", 'Bearer scope="a"'), ("X", "y")]
-    assert play.send(lib.Response(401, headers=lines, request=request)) is Need.TOKEN
+    assert play.send(lib.Response(401, headers=lines, request=request)) is TOKEN
     assert tokens.told == [ResourceChallenge(scheme="bearer", scope=("a",)), 1]
 
 
@@ -232,7 +234,7 @@ def test_a_refusal_without_a_challenge_is_one_too(lib: Any) -> None:
     request = lib.Request("GET", ENDPOINT)
     play = start(lib, tokens, request)
     next(play)
-    assert play.send(answer(lib, request, 401)) is Need.TOKEN
+    assert play.send(answer(lib, request, 401)) is TOKEN
     assert tokens.told == [None, 1]
 
 

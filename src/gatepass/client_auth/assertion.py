@@ -1,17 +1,86 @@
-"""JWTs as proof of who the client is (RFC 7523 §2.2): whom they are for, and how they travel."""
+"""JWTs that say who somebody is (RFC 7521): where they come from, whom they are for, and how they travel as a proof."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from gatepass.client_auth.base import Credentials
+from gatepass.client_auth.base import Credentials, as_secret
+from gatepass.core.secret import Secret
+from gatepass.errors import ConfigurationError
+from gatepass.protocol.jwt import expired, peek_claims
 
 if TYPE_CHECKING:
+    from gatepass.core.world import World
     from gatepass.protocol.server import ServerMetadata
 
-__all__ = ["ASSERTION_TYPE", "assertion_audience", "assertion_credentials"]
+__all__ = [
+    "ASSERTION_TYPE",
+    "Source",
+    "as_source",
+    "assertion_audience",
+    "assertion_credentials",
+    "read_assertion",
+    "source_identity",
+    "source_secrets",
+]
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+
+Source = Secret | Callable[[str], str | Awaitable[str | None] | None]
+"""Where an assertion comes from, with nothing left in the clear."""
+
+
+def as_source(value: object) -> Source | None:
+    """A JWT, a `Secret` or a callable as a source; None for anything else.
+
+    It does not raise, so that its caller can drop the value first: an error's frames must not hold it.
+    """
+    return as_secret(value) or (value if callable(value) else None)
+
+
+def source_identity(source: Source) -> tuple[str, ...]:
+    """What is configured of a source, as a part of a cache key. Never a secret."""
+    if isinstance(source, Secret):
+        return (str(source.reference),) if source.reference else ()
+    own: object = getattr(source, "identity", ())
+    return tuple(str(part) for part in own) if isinstance(own, tuple) else ()  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]  # anybody's
+
+
+def source_secrets(source: Source) -> tuple[Secret, ...]:
+    """The secret that a source is, where it is one."""
+    return (source,) if isinstance(source, Secret) else ()
+
+
+def read_assertion(world: World, source: Source, audience: str, *, field: str) -> Secret:
+    """The JWT from its source, read anew.
+
+    Args:
+        world: the way out.
+        source: where it comes from.
+        audience: what a callable is told.
+        field: the argument that the source was given as, for errors.
+
+    Raises:
+        ConfigurationError: it has expired (code ``assertion_expired``), or is none (``assertion_invalid``).
+    """
+    assertion = Secret(world.assertion(source, audience).strip())
+    problem = _problem(assertion, source, field, world.now().wall)
+    if problem is not None:
+        raise problem
+    return assertion
+
+
+def _problem(assertion: Secret, source: Source, field: str, now: float) -> ConfigurationError | None:
+    reference = source.reference if isinstance(source, Secret) else None
+    origin = f"{field} ({reference})" if reference else field
+    try:
+        if not expired(peek_claims(assertion.reveal()), now):
+            return None
+    except ConfigurationError as error:
+        return ConfigurationError(f"{origin}: {error}", code=error.code)
+    msg = f"{origin}: the assertion has expired. Have a new one made, and check this machine's clock."
+    return ConfigurationError(msg, code="assertion_expired")
 
 
 def assertion_audience(server: ServerMetadata, audience: str) -> str:

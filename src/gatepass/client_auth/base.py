@@ -3,7 +3,7 @@ a token request (RFC 6749 §2.3)."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeGuard
 
 from gatepass.core.secret import Secret
 from gatepass.core.value import Value
@@ -21,6 +21,7 @@ __all__ = [
     "Credentials",
     "as_secret",
     "check_text",
+    "is_client",
     "listed",
     "offered_method",
     "sendable",
@@ -80,6 +81,11 @@ class ClientAuthentication(Protocol):
             ConfigurationError: the server does not offer the method or the algorithm, or a secret or key is unusable.
         """
         ...
+
+
+def is_client(value: object) -> TypeGuard[ClientAuthentication]:
+    """Whether this can authenticate a client."""
+    return not isinstance(value, type) and hasattr(value, "authenticate")
 
 
 def offered_method(server: ServerMetadata, *methods: str) -> str:

@@ -5,16 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gatepass.client_auth.assertion import assertion_audience, assertion_credentials
-from gatepass.client_auth.base import as_secret, check_text, offered_method, shown
-from gatepass.core.secret import Secret
+from gatepass.client_auth.assertion import (
+    Source,
+    as_source,
+    assertion_audience,
+    assertion_credentials,
+    read_assertion,
+    source_secrets,
+)
+from gatepass.client_auth.base import check_text, offered_method, shown
 from gatepass.errors import ConfigurationError
-from gatepass.protocol.jwt import expired, peek_claims
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from gatepass.client_auth.base import Credentials
+    from gatepass.core.secret import Secret
     from gatepass.core.world import AssertionSource, World
     from gatepass.protocol.server import ServerMetadata
 
@@ -27,8 +31,8 @@ class ClientAssertion:
 
     Arguments:
         client_id: the client identifier; always sent, because the JWT's subject may be another.
-        source: the JWT; a `Secret` that refers to it, such as ``Secret.file(path)``; or a callable, plain or async,
-            that gets the audience and returns one.
+        source: the JWT; a `Secret` that refers to it, such as ``Secret.file(path)``; one of `gatepass.identity`; or a
+            callable, plain or async, that gets the audience and returns one.
         audience: what a callable is told: ``"issuer"``, ``"token_endpoint"``, or any other text, verbatim.
         subject: for whom the JWT speaks, where several workloads or users share one client id. It tells their kept
             tokens apart: without it, all JWTs of a client id are taken to speak for the client itself.
@@ -38,14 +42,14 @@ class ClientAssertion:
     """
 
     client_id: str
-    source: Secret | Callable[[str], str | Awaitable[str]]
+    source: Source
     audience: str
     subject: str | None
 
     def __init__(
         self, client_id: str, source: AssertionSource, *, audience: str = "issuer", subject: str | None = None
     ) -> None:
-        kind, masked = type(source).__name__, as_secret(source) or (source if callable(source) else None)
+        kind, masked = type(source).__name__, as_source(source)
         del source  # so that no frame of a later error holds it in the clear
         if masked is None:
             msg = f"source must be a JWT, a Secret or a callable, not {kind}."
@@ -63,7 +67,7 @@ class ClientAssertion:
     @property
     def secrets(self) -> tuple[Secret, ...]:
         """The JWT, where it does not come from a callable."""
-        return (self.source,) if isinstance(self.source, Secret) else ()
+        return source_secrets(self.source)
 
     def __repr__(self) -> str:
         return shown(self, "client_id", "audience", "subject")
@@ -84,20 +88,5 @@ class ClientAssertion:
                 (``assertion_expired``), or it is none (``assertion_invalid``).
         """
         self.choose(server)
-        assertion = world.assertion(self.source, assertion_audience(server, self.audience)).strip()
-        problem = self._problem(assertion, world.now().wall)
-        if problem is None:
-            return assertion_credentials(assertion, client_id=self.client_id)
-        del assertion  # so that no frame of the error holds it
-        raise problem
-
-    def _problem(self, assertion: str, now: float) -> ConfigurationError | None:
-        reference = self.source.reference if isinstance(self.source, Secret) else None
-        origin = f"source ({reference})" if reference else "source"
-        try:
-            if not expired(peek_claims(assertion), now):
-                return None
-        except ConfigurationError as error:
-            return ConfigurationError(f"{origin}: {error}", code=error.code)
-        msg = f"{origin}: the assertion has expired. Have a new one made, and check this machine's clock."
-        return ConfigurationError(msg, code="assertion_expired")
+        assertion = read_assertion(world, self.source, assertion_audience(server, self.audience), field="source")
+        return assertion_credentials(assertion.reveal(), client_id=self.client_id)

@@ -24,7 +24,10 @@ if TYPE_CHECKING:
     from gatepass.core.world import World
     from gatepass.protocol.server import ServerMetadata
 
-__all__ = ["PrivateKeyJwt"]
+    KeyMaterial = str | bytes | os.PathLike[str] | Mapping[str, object] | Secret | Signer
+    """A private key: PEM or JWK, its path, a JWK as a mapping, a reference to such a text, or a key elsewhere."""
+
+__all__ = ["PrivateKeyJwt", "checked_key", "masked_key"]
 
 _LIFETIME_MAX_S = 3600
 _X5T_S256 = re.compile(r"[A-Za-z0-9_-]{43}")
@@ -70,7 +73,7 @@ class PrivateKeyJwt:
     def __init__(
         self,
         client_id: str,
-        key: str | bytes | os.PathLike[str] | Mapping[str, object] | Secret | Signer,
+        key: KeyMaterial,
         *,
         password: str | Secret | None = None,
         algorithm: str | None = None,
@@ -83,7 +86,7 @@ class PrivateKeyJwt:
         claims: Mapping[str, object] | None = None,
         send_client_id: bool = False,
     ) -> None:
-        kind, masked = type(key).__name__, _masked(key)
+        kind, masked = type(key).__name__, masked_key(key)
         del key  # so that no frame of a later error holds it in the clear
         secured = None if password is None else as_secret(password)
         wrong_password = type(password).__name__ if password is not None and secured is None else None
@@ -97,7 +100,7 @@ class PrivateKeyJwt:
 
         put = object.__setattr__
         put(self, "client_id", check_text(client_id, field="client_id"))
-        put(self, "key", _checked_key(masked, secured))
+        put(self, "key", checked_key(masked, secured))
         put(self, "algorithm", None if algorithm is None else _checked_algorithm(algorithm))
         put(self, "key_id", None if key_id is None else check_text(key_id, field="key_id"))
         put(self, "thumbprint_key_id", thumbprint_key_id)
@@ -191,7 +194,7 @@ class PrivateKeyJwt:
         return own if isinstance(own, str) else None
 
 
-def _masked(key: object) -> Secret | Signer | None:
+def masked_key(key: object) -> Secret | Signer | None:
     """The key with nothing left in the clear; None for what can be no key."""
     if isinstance(key, Secret):
         return key
@@ -210,14 +213,19 @@ def _masked(key: object) -> Secret | Signer | None:
     return key if _is_signer(key) else None
 
 
-def _checked_key(key: Secret | Signer, password: Secret | None) -> PrivateKey | Signer:
+def checked_key(key: Secret | Signer, password: Secret | None, *, field: str = "key") -> PrivateKey | Signer:
+    """A key that can be a private one, by its looks.
+
+    Raises:
+        ConfigurationError: it can't, or needs no password (codes ``{field}_invalid``, ``password_invalid``).
+    """
     if isinstance(key, Secret):
         if key.reference is None and not key.reveal().lstrip().startswith(_TEXT_OF_A_KEY):
             msg = (
-                'key is neither PEM nor a JWK. For a file, give Path("ci-bot.pem") or Secret.file("ci-bot.pem"). '
+                f'{field} is neither PEM nor a JWK. For a file, give Path("ci-bot.pem") or Secret.file("ci-bot.pem"). '
                 "DER becomes PEM by: openssl pkey -inform DER -in KEY.der -out KEY.pem"
             )
-            raise ConfigurationError(msg, code="key_invalid")
+            raise ConfigurationError(msg, code=f"{field}_invalid")
         return PrivateKey(text=key, password=password)
     if password is not None:
         msg = "password is for an encrypted PEM, but key is a signer of its own: leave password out."

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gatepass.client_auth.base import Credentials, check_text, offered_method
+from gatepass.client_auth.base import ClientAuthentication, Credentials, check_text, is_client, offered_method
 from gatepass.core.value import Value
+from gatepass.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from gatepass.core.secret import Secret
     from gatepass.core.world import World
     from gatepass.protocol.server import ServerMetadata
 
-__all__ = ["PublicClient"]
+__all__ = ["PublicClient", "as_client"]
 
 
 class PublicClient(Value, frozen=True):
@@ -49,3 +50,19 @@ class PublicClient(Value, frozen=True):
         """The client id in the body (RFC 6749 §3.2.1)."""
         self.choose(server)
         return Credentials(form=(("client_id", self.client_id),))
+
+
+def as_client(value: object) -> ClientAuthentication:
+    """A client authentication as it is; a client id alone as a public client.
+
+    Raises:
+        ConfigurationError: it is neither (code ``client_invalid``).
+    """
+    if is_client(value):
+        return value
+    if isinstance(value, str):
+        return PublicClient(value)
+    kind = type(value).__name__
+    del value  # a secret, perhaps, which a traceback would show
+    msg = f"client must be a client id, or a client authentication such as ClientSecret(...), not {kind}."
+    raise ConfigurationError(msg, code="client_invalid")

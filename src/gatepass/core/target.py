@@ -21,6 +21,8 @@ class Target(Value, frozen=True, kw_only=True):
         extra: more parameters for each token request.
         allow_metadata_origins: origins other than the resource's that may serve its metadata.
         allow_endpoint_origins: origins other than an unpinned issuer's that its endpoints may have.
+        allow_legacy_discovery: without resource metadata, take the resource's own origin for its authorization server.
+        step_up: whether scopes beyond the pinned ones may be asked for when the resource wants them.
         tolerate_issuer_slash: take an issuer that differs only by a trailing slash for the same.
     """
 
@@ -34,4 +36,6 @@ class Target(Value, frozen=True, kw_only=True):
     extra: tuple[tuple[str, str], ...] = ()
     allow_metadata_origins: tuple[str, ...] = ()
     allow_endpoint_origins: tuple[str, ...] = ()
+    allow_legacy_discovery: bool = False
+    step_up: bool = False
     tolerate_issuer_slash: bool = False

@@ -7,15 +7,19 @@ gives a scripted one that fails on anything it did not expect. Nothing below the
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 from gatepass.core.secret import Secret
 from gatepass.core.value import Value
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from gatepass.core.http import HttpRequest, HttpResponse
 
-__all__ = ["AssertionSource", "Instant", "Notice", "PrivateKey", "Signer", "World"]
+__all__ = ["AssertionSource", "Contact", "Instant", "Notice", "Person", "PrivateKey", "Signer", "World"]
+
+Record = TypeVar("Record")
 
 
 class Instant(Value, frozen=True, kw_only=True):
@@ -71,8 +75,46 @@ class PrivateKey(Value, frozen=True, kw_only=True):
     password: Secret | None = None
 
 
-AssertionSource = str | Secret | Callable[[str], str | Awaitable[str]]
-"""Where a ready-made JWT comes from: the JWT, a reference to it, or a callable that gets the audience."""
+AssertionSource = str | Secret | Callable[[str], str | Awaitable[str | None] | None]
+"""Where a ready-made JWT comes from: the JWT, a reference to it, or a callable that gets the audience.
+
+A callable that returns None says that what it would ask is not here.
+"""
+
+
+class Contact(Value, frozen=True, kw_only=True):
+    """How a person is reached.
+
+    Attributes:
+        ask: shows the person a URL; plain or async. It may return the URL that the person was sent back to; if it
+            returns None, a listener on loopback waits for that. Without one, the system's browser is opened.
+        redirect_uri: where the person is sent back to; None for a port of the system's choosing on loopback ...
+        last_redirect_uri: ... or for the one of an earlier time, if it is free.
+        timeout_s: how long the person may take, in seconds.
+    """
+
+    ask: Callable[[str], str | Awaitable[str | None] | None] | None = None
+    redirect_uri: str | None = None
+    last_redirect_uri: str | None = None
+    timeout_s: float = 300.0
+
+
+class Person(Protocol):
+    """Somebody in front of a browser, for as long as one sign-in takes."""
+
+    @property
+    def redirect_uri(self) -> str:
+        """Where the person will be sent back to."""
+        ...
+
+    def ask(self, url: str) -> str:
+        """Show the URL, and wait for the one that the person was sent back to.
+
+        Raises:
+            SignInRequiredError: nobody is here; holds the URL.
+            UnreachableError: the person did not come back in time.
+        """
+        ...
 
 
 class World(Protocol):
@@ -109,6 +151,34 @@ class World(Protocol):
 
     def assertion(self, source: AssertionSource, audience: str) -> str:
         """A JWT from its source, made for `audience` where the source can choose."""
+        ...
+
+    def certificate(self) -> str | None:
+        """The thumbprint (RFC 8705 §3.1) of the certificate that is shown to servers; None if none is."""
+        ...
+
+    def nonce(self, origin: str) -> str | None:
+        """The newest DPoP nonce of that origin (RFC 9449 §8); None before there is one."""
+        ...
+
+    def keep_nonce(self, origin: str, nonce: str) -> None:
+        """Take note of the nonce that an answer from there gave."""
+        ...
+
+    def person(self, contact: Contact) -> AbstractContextManager[Person]:
+        """Somebody to ask, while the context lasts."""
+        ...
+
+    def recall(self, kind: type[Record], *name: str) -> Record | None:
+        """What was kept of that kind under that name, by this process or another that shares its store."""
+        ...
+
+    def keep(self, record: object, *name: str) -> None:
+        """Keep a record under a name, in the place of what was there."""
+        ...
+
+    def drop(self, kind: type[object], *name: str) -> None:
+        """Forget what was kept of that kind under that name."""
         ...
 
     def notice(self, notice: Notice) -> None:

@@ -12,15 +12,19 @@ from typing import TYPE_CHECKING
 
 from gatepass.core.world import Notice
 from gatepass.discovery import discover
-from gatepass.errors import GatepassError, StoreError
-from gatepass.lifecycle.policy import Held, State, decide, hold
+from gatepass.dpop import proof_key
+from gatepass.errors import ConfigurationError, GatepassError, RemoteError, StoreError
+from gatepass.lifecycle.policy import Held, State, asked_for, decide, hold
 from gatepass.lifecycle.record import TokenRecord
 from gatepass.profiles.base import Known
-from gatepass.protocol.urls import covers, origin
+from gatepass.profiles.obtain import obtain, renew, scopes_wanted
+from gatepass.protocol.scope import union
+from gatepass.protocol.urls import origin, shown
 
 if TYPE_CHECKING:
     from gatepass.core.world import Instant
     from gatepass.discovery import Discovery
+    from gatepass.dpop import ProofKey
     from gatepass.engine.source import Source
     from gatepass.engine.wake import Waiter
     from gatepass.profiles.base import Obtained
@@ -29,6 +33,10 @@ if TYPE_CHECKING:
 __all__ = ["Flight"]
 
 _LEASE_POLL_S = (0.050, 0.250)
+_LEASE_S = 5.0
+"""Longer than a renewal takes, shorter than a caller's patience: a holder that died delays nobody past its deadline."""
+_SPENDING_LEASE_S = 30.0
+"""Longer than a token request can take: nobody else may use the refresh token while its answer is on the way."""
 
 
 class Flight:
@@ -37,11 +45,27 @@ class Flight:
     Attributes:
         waiters: who waits for the outcome.
         wanted: somebody needs a token, not just a look into the store.
+        awaited: somebody waits for the outcome, so that a person may be asked.
+        needs: the scopes that the token must be asked for with, beyond the usual ones.
+        called_off: the token was forgotten meanwhile; what comes is for nobody.
         delay_s: when to take off, in seconds from the launch.
         epoch: the pool's epoch at its start.
     """
 
-    __slots__ = ("_attempts", "_launched", "_lease", "_reread", "_source", "delay_s", "epoch", "waiters", "wanted")
+    __slots__ = (
+        "_attempts",
+        "_launched",
+        "_lease",
+        "_reread",
+        "_source",
+        "awaited",
+        "called_off",
+        "delay_s",
+        "epoch",
+        "needs",
+        "waiters",
+        "wanted",
+    )
 
     def __init__(self, source: Source) -> None:
         self._source = source
@@ -51,6 +75,9 @@ class Flight:
         self._lease: Lease | None = None
         self.waiters: set[Waiter] = set()
         self.wanted = False
+        self.awaited = False
+        self.needs: tuple[str, ...] = ()
+        self.called_off = False
         self.delay_s = 0.0
         self.epoch = source.pool.epoch
 
@@ -98,7 +125,7 @@ class Flight:
     def _advance(self) -> None:
         source = self._source
         now = source.world.now()
-        self._load(now)
+        self._load()
         if self._serve(now):
             return
         while not self._stay():
@@ -112,22 +139,20 @@ class Flight:
         if self._take_lease(now):
             self._mint()
 
-    def _load(self, now: Instant) -> None:
+    def _load(self) -> None:
         """What this identity, here or elsewhere, kept earlier."""
         source, shelf = self._source, self._source.shelf
         if source.challenge is None:
             source.remember(shelf.challenge())
         if source.discovery is None and not source.rediscover:
             source.discovery = shelf.discovery()
-        record = shelf.token()
-        fits = record is not None and record.generation > source.rejected and self._fits(record)
-        source.loaded(hold(record, now, source.policy, self._share()) if record is not None and fits else None)
+        source.loaded(source.stored())
 
     def _serve(self, now: Instant) -> bool:
         """Give the token at hand, if it can be used, to whoever waits; whether it is fresh, so that all is done."""
         source = self._source
         held = source.held
-        if held is None or not source.usable(held, now):
+        if held is None or not source.usable(held, now) or not asked_for(held, self.needs):
             return False
         if decide(held, now) is State.FRESH:
             self._land(held)
@@ -138,13 +163,6 @@ class Flight:
         for waiter in waiters:
             waiter.settle(held)
         return False
-
-    def _fits(self, record: TokenRecord) -> bool:
-        """Whether a stored token is for this resource and from the pinned issuer."""
-        target = self._source.target
-        return (target.issuer is None or record.issuer == target.issuer) and (
-            target.resource is not None or covers(record.resource, target.endpoint)
-        )
 
     def _stay(self) -> bool:
         """Let those go who would rather send a bare request first; whether anybody wants a token made."""
@@ -163,37 +181,56 @@ class Flight:
         if not source.shelf.shared or self._lease is not None:
             return True
         try:
-            self._lease = source.shelf.lease()
+            self._lease = source.shelf.lease(self._lease_s())
         except StoreError:
+            if self._spends():
+                raise  # a refresh token that two use at once may be revoked, and all that came of it
             return True
         if self._lease is not None:
             return not self._renewed_meanwhile(now)
         held = source.held
-        if held is not None and source.usable(held, now):
+        if held is not None and source.usable(held, now) and asked_for(held, self.needs):
             source.postpone(now)
             self._land(held)  # stale: somebody else renews it, and we go on with what we have
         else:
             low, high = _LEASE_POLL_S
-            self._again_in(low + self._share() * (high - low))
+            self._again_in(low + source.share() * (high - low))
         return False
 
     def _renewed_meanwhile(self, now: Instant) -> bool:
         """Between the look into the store and the lease, the last holder may have finished."""
-        self._load(now)
+        self._load()
         if not self._serve(now):
             return False
         self._give_back()
         return True
 
+    def _spends(self) -> bool:
+        """Whether this renewal uses up a refresh token."""
+        held = self._source.held
+        return held is not None and self._source.refresh_token(held.record.issuer) is not None
+
+    def _lease_s(self) -> float:
+        """How long nobody else should ask for this token."""
+        if self._spends():
+            return _SPENDING_LEASE_S
+        patience_s = self._source.profile.patience_s
+        return _LEASE_S if patience_s <= 2 * _LEASE_S else patience_s  # a person takes longer than a server
+
     def _mint(self) -> None:
         source = self._source
         self._attempts += 1
-        known = Known(discovery=self._discovered(), challenge=source.challenge)
-        obtained = source.profile.obtain(source.world, source.target, known)
+        known = self._known(self._discovered())
+        obtained = self._renewed(known) or obtain(source.world, source.profile, known)
         self._learn(obtained.discovery)
-        record = self._record(obtained)
+        record = self._record(obtained, known)
         now = source.world.now()
-        held = hold(record, now, source.policy, self._share())
+        held = hold(record, now, source.policy, source.share(), known.proof_key)
+        if self.called_off:
+            self._give_back()
+            msg = "The token was forgotten while it was on its way."
+            self._land(GatepassError(msg, code="forgotten"))
+            return
         if source.challenge is not None:
             source.shelf.keep_challenge(source.challenge)
         if decide(held, now) is not State.EXPIRED:
@@ -202,6 +239,39 @@ class Flight:
         self._give_back()
         source.world.notice(_obtained(record))
         self._land(held)
+
+    def _known(self, discovery: Discovery) -> Known:
+        """All that is known before the token is asked for."""
+        source, held = self._source, self._source.held
+        return Known(
+            target=source.target,
+            discovery=discovery,
+            challenge=source.challenge,
+            stepped=union(held.record.stepped if held else (), self.needs),
+            proof_key=self._proof_key(discovery),
+            awaited=self.awaited or bool(self.waiters),
+        )
+
+    def _proof_key(self, discovery: Discovery) -> ProofKey | None:
+        """The key that the token is to be bound to."""
+        signer = self._source.binding()
+        if signer is not None:
+            return proof_key(signer, discovery.server.dpop_signing_alg_values_supported, discovery.dpop_algorithms)
+        if discovery.dpop_required:
+            msg = f"{discovery.resource} takes only tokens that are bound to a key (RFC 9449): give dpop=True."
+            raise ConfigurationError(msg, code="dpop_required")
+        return None
+
+    def _renewed(self, known: Known) -> Obtained | None:
+        """By the refresh token of the last token, unless more is wanted than was granted then."""
+        source, held = self._source, self._source.held
+        refresh_token = source.refresh_token(known.discovery.server.issuer)
+        if held is None or refresh_token is None or not asked_for(held, scopes_wanted(known)):
+            return None
+        obtained = renew(source.world, source.profile, known, refresh_token)
+        if obtained is None:
+            source.refresh_refused()
+        return obtained
 
     def _discovered(self) -> Discovery:
         """The way to the token endpoint: what is known while it is fresh, else found and kept, come what may after."""
@@ -215,8 +285,21 @@ class Flight:
                 raise
             source.world.notice(_still_known(failure))
             return known
+        self._check_same_issuer(found)
         self._learn(found)
         return found
+
+    def _check_same_issuer(self, found: Discovery) -> None:
+        """Credentials belong to the server that issued them (MCP, "Authorization Server Binding"; SEP-2352)."""
+        source, issuer = self._source, found.server.issuer
+        before = source.held.record.issuer if source.held else issuer
+        if before == issuer or source.target.issuer is not None:
+            return
+        text = f"The resource now names the authorization server {shown(issuer)} in the place of {shown(before)}"
+        if not source.profile.portable:
+            msg = f"{text}, where the credentials are from. If they are good there, too, pin it with issuer={issuer!r}."
+            raise RemoteError(msg, code="issuer_changed", by="resource_server")
+        source.world.notice(Notice(code="issuer_changed", text=f"{text}.", level="warning"))
 
     def _learn(self, discovery: Discovery) -> None:
         source = self._source
@@ -224,8 +307,8 @@ class Flight:
             source.discovery, source.rediscover = discovery, False
             source.shelf.keep_discovery(discovery)
 
-    def _record(self, obtained: Obtained) -> TokenRecord:
-        source, token = self._source, obtained.issued.token
+    def _record(self, obtained: Obtained, known: Known) -> TokenRecord:
+        source, token, key = self._source, obtained.issued.token, known.proof_key
         last = max(source.held.generation if source.held else 0, source.rejected)
         return TokenRecord(
             generation=last + 1,
@@ -238,6 +321,10 @@ class Flight:
             requested=obtained.requested,
             issuer=obtained.discovery.server.issuer,
             resource=obtained.discovery.resource,
+            stepped=known.stepped,
+            refresh_token=token.refresh_token.reveal() if token.refresh_token else None,
+            key_thumbprint=key.thumbprint if key else None,
+            key_algorithm=key.algorithm if key else None,
         )
 
     def _fail(self, error: GatepassError) -> None:
@@ -248,7 +335,10 @@ class Flight:
             if source.world.changed(source.profile.secrets):
                 self._again_in(0)
                 return
-        error, wait_s = source.failed(error, self._share())
+        if self.needs and not error.retryable:
+            self._fail_step_up(error)
+            return
+        error, wait_s = source.failed(error, source.share())
         now = source.world.now()
         with source.pool.lock:
             patient = any(waiter.until > now.mono + wait_s for waiter in self.waiters)
@@ -262,6 +352,23 @@ class Flight:
         else:
             self._land(error)
 
+    def _fail_step_up(self, error: GatepassError) -> None:
+        """The server does not give more scopes: that concerns those who want them, and nobody else."""
+        source = self._source
+        requested = source.held.record.requested if source.held else ()
+        source.scopes_refused(tuple(scope for scope in self.needs if scope not in requested))
+        with source.pool.lock:
+            ambitious = {waiter for waiter in self.waiters if waiter.needs}
+            self.waiters -= ambitious
+            self.needs = ()
+            others = bool(self.waiters)
+        for waiter in ambitious:
+            waiter.settle(error)
+        if others:
+            self._again_in(0)
+        else:
+            self._land(error)
+
     def _land(self, outcome: Held | GatepassError) -> None:
         self._source.landed(self, outcome)
 
@@ -269,10 +376,6 @@ class Flight:
         lease, self._lease = self._lease, None
         if lease is not None:
             self._source.shelf.give_back(lease)
-
-    def _share(self) -> float:
-        """A random number from 0 to 1."""
-        return int.from_bytes(self._source.world.random_bytes(4), "big") / 0xFFFF_FFFF
 
 
 def _internal(bug: BaseException) -> GatepassError:

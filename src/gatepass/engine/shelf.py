@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import hashlib
 import os
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from gatepass.core.world import Notice
-from gatepass.discovery import Discovery
+from gatepass.discovery import Discovery, KnownServer
 from gatepass.errors import StoreError
-from gatepass.lifecycle.record import TokenRecord, decode, encode
+from gatepass.lifecycle.record import GeneratedKey, TokenRecord, decode, encode
 from gatepass.protocol.challenge import ResourceChallenge
+from gatepass.protocol.registration import Registration
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,13 +26,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Shelf"]
 
-_LEASE_S = 5.0
-"""Longer than a renewal takes, shorter than a caller's patience: a holder that died delays nobody past its deadline."""
-
 _REST_S = 10.0
 """How long a store that failed is left alone: as long as a caller waits, so that it costs a caller one failure."""
 
-Record = TypeVar("Record", TokenRecord, Discovery, ResourceChallenge)
+_KINDS: dict[type[object], str] = {Registration: "registration", KnownServer: "server"}
+"""What the steps of the protocol keep, and what that is called."""
+
+Record = TypeVar("Record")
 Answer = TypeVar("Answer")
 
 
@@ -54,16 +56,33 @@ class Shelf:
             sorted(target.allow_metadata_origins),
             sorted(target.allow_endpoint_origins),
             target.tolerate_issuer_slash,
+            *(("allow_legacy_discovery",) if target.allow_legacy_discovery else ()),
         )
         scopes = None if target.scopes is None else sorted(target.scopes)
-        what = (scopes, target.resource, target.send_resource, target.audience, sorted(target.extra))
-        self._token = f"token.{_digest(where, what, identity)}"
+        what = (
+            scopes,
+            target.resource,
+            target.send_resource,
+            target.audience,
+            sorted(target.extra),
+            *(("step_up",) if target.step_up else ()),
+        )
+        self._whose = (where, what, identity)
+        self._token = f"token.{_digest(*self._whose)}"
         self._discovery = f"metadata.{_digest(where)}"
         self._challenge = f"challenge.{_digest(target.endpoint)}"
+        self._key = f"key.{_digest(*self._whose)}"
         self._versions: dict[str, int] = {}
+        self._own: dict[str, object] = {}
         self._kept_challenge: ResourceChallenge | None = None
         self._broken: str | None = None
         self._rest_until_mono = float("-inf")
+
+    def bind(self, *thumbprints: str) -> None:
+        """The token is bound to a key or a certificate of the user's: one that is bound to another has another name."""
+        token = f"token.{_digest(*self._whose, *thumbprints)}"
+        if token != self._token:
+            self._token = token
 
     @property
     def names(self) -> tuple[str, str, str]:
@@ -106,14 +125,60 @@ class Shelf:
         if challenge != self._kept_challenge and self._keep(self._challenge, encode(challenge)):
             self._kept_challenge = challenge
 
-    def lease(self) -> Lease | None:
-        """The right to renew; None while somebody else has it.
+    def drop_token(self) -> None:
+        """Forget the token, and the key that was made for it.
+
+        Raises:
+            StoreError: it may still be there.
+        """
+        for name in (self._token, self._key):
+            self._versions.pop(name, None)
+            self._try("delete", partial(self._store.delete, name))
+
+    def generated_key(self, make: Callable[[], GeneratedKey]) -> GeneratedKey:
+        """The key that was made for this identity's tokens; of several processes that make one, the first wins."""
+        kept = self._read(self._key, GeneratedKey)
+        if kept is not None:
+            return kept
+        made = make()
+        if self._write(self._key, encode(made)):
+            return made
+        return self._read(self._key, GeneratedKey) or made
+
+    def recall(self, kind: type[Record], *name: str) -> Record | None:
+        """What a step of the protocol kept under that name; what this process kept serves where the store fails."""
+        place = self._place(kind, name)
+        kept = self._read(place, kind)
+        if kept is not None:
+            self._own[place] = kept
+            return kept
+        own = self._own.get(place)
+        return own if self._broken is not None and isinstance(own, kind) else None
+
+    def keep(self, record: object, *name: str) -> None:
+        """Keep what a step of the protocol wants to find again."""
+        place = self._place(type(record), name)
+        self._own[place] = record
+        self._keep(place, encode(record))
+
+    def drop(self, kind: type[object], *name: str) -> None:
+        """Forget what was kept under that name."""
+        place = self._place(kind, name)
+        self._own.pop(place, None)
+        self._versions.pop(place, None)
+        self._attempt("delete", lambda: self._store.delete(place), otherwise=False)
+
+    def _place(self, kind: type[object], name: tuple[str, ...]) -> str:
+        return f"{_KINDS[kind]}.{_digest(name)}"
+
+    def lease(self, ttl_s: float) -> Lease | None:
+        """The right to renew, for so many seconds; None while somebody else has it.
 
         Raises:
             StoreError: the store can't say; go on without.
         """
         owner = f"{os.getpid()}.{self._world.random_bytes(8).hex()}"
-        return self._try("lease", lambda: self._store.acquire(self._token, owner, _LEASE_S))
+        return self._try("lease", lambda: self._store.acquire(self._token, owner, ttl_s))
 
     def give_back(self, lease: Lease) -> None:
         """Let the next one renew."""

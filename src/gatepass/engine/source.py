@@ -14,20 +14,30 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
+from gatepass.core.secret import Secret
+from gatepass.core.world import PrivateKey
+from gatepass.dpop import proof_key
 from gatepass.engine.flight import Flight
 from gatepass.engine.shelf import Shelf
 from gatepass.engine.wake import ThreadWaiter, Waiter, task_waiter
-from gatepass.errors import GatepassError, UnreachableError
-from gatepass.lifecycle.policy import Held, Policy, State, back_off_s, decide, negative_memory_s
+from gatepass.engine.work import do, do_async
+from gatepass.errors import GatepassError, SignInRequiredError, UnreachableError
+from gatepass.grants.revocation import revoke
+from gatepass.keys.thumbprint import thumbprint
+from gatepass.lifecycle.policy import Held, Policy, State, asked_for, back_off_s, decide, hold, negative_memory_s
+from gatepass.lifecycle.step_up import StepUps
+from gatepass.protocol.scope import Scopes, union
+from gatepass.protocol.urls import covers, origin
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gatepass.core.target import Target
-    from gatepass.core.world import Instant
+    from gatepass.core.world import Instant, Signer
     from gatepass.discovery import Discovery
     from gatepass.engine.pool import Pool
     from gatepass.engine.world import RealWorld
+    from gatepass.lifecycle.record import TokenRecord
     from gatepass.profiles.base import Profile
     from gatepass.protocol.challenge import ResourceChallenge
     from gatepass.stores.base import Store
@@ -35,6 +45,7 @@ if TYPE_CHECKING:
 __all__ = ["Source"]
 
 AnyWaiter = TypeVar("AnyWaiter", bound=Waiter)
+T = TypeVar("T")
 
 
 class Source:
@@ -42,21 +53,33 @@ class Source:
 
     Attributes:
         ready: a token to use while its `fresh_until` lies ahead; None sends callers to `get`. Read without a lock.
+        nonce: the resource's newest DPoP nonce (RFC 9449 §9), once it gave one.
         challenge: the resource's last challenge, once one is known.
         discovery: what was discovered, once it is known.
         rediscover: what is kept of an earlier discovery is not to be trusted.
     """
 
     def __init__(
-        self, *, profile: Profile, target: Target, store: Store, world: RealWorld, pool: Pool, policy: Policy
+        self,
+        *,
+        profile: Profile,
+        target: Target,
+        store: Store,
+        world: RealWorld,
+        pool: Pool,
+        policy: Policy,
+        dpop: PrivateKey | Signer | bool = False,
     ) -> None:
         self.profile = profile
         self.target = target
         self.world = world
         self.pool = pool
         self.policy = policy
-        self.shelf = Shelf(store, target, profile.identity, world)
+        self.dpop = dpop
+        self.shelf = Shelf(store, target, (*profile.identity, *(("dpop",) if dpop else ())), world)
+        world.shelf = self.shelf
         self.ready: Held | None = None
+        self.nonce: str | None = None
         self.challenge: ResourceChallenge | None = None
         self.discovery: Discovery | None = None
         self.rediscover = False
@@ -70,34 +93,46 @@ class Source:
         self._failed_alive = False
         self._not_before_mono = float("-inf")
         self._silent_until_mono = float("-inf")
+        self._spent = 0
+        self._generated: Signer | None = None
+        self._step_ups = StepUps(None if target.step_up else target.scopes, policy)
 
     # What callers do.
 
-    def get(self, patience_s: float) -> Held:
+    def get(self, patience_s: float, needs: Scopes = ()) -> Held:
         """A usable token, made if need be; blocks the calling thread.
 
         Args:
             patience_s: how long to wait for one, in seconds.
+            needs: the scopes that it must have been asked for with.
 
         Raises:
             GatepassError: no token could be had; the reason.
         """
-        return _made(self._wait(patience_s, bare_ok=False))
+        return _made(self._wait(patience_s, needs=needs))
 
     def get_or_bare(self, patience_s: float) -> Held | None:
         """As `get`; but None while nothing says which scopes to ask for, so that a bare request should go first."""
         return self._wait(patience_s, bare_ok=True)
 
-    async def aget(self, patience_s: float) -> Held:
+    async def aget(self, patience_s: float, needs: Scopes = ()) -> Held:
         """As `get`, for a task of asyncio or trio."""
-        return _made(await self._await(patience_s, bare_ok=False))
+        return _made(await self._await(patience_s, needs=needs))
 
     async def aget_or_bare(self, patience_s: float) -> Held | None:
         """As `get_or_bare`, for a task of asyncio or trio."""
         return await self._await(patience_s, bare_ok=True)
 
-    def _wait(self, patience_s: float, *, bare_ok: bool) -> Held | None:
-        joined = self.join(ThreadWaiter, patience_s, bare_ok=bare_ok)
+    def do(self, job: Callable[[], T]) -> T:
+        """What a job on a worker gives; blocks the calling thread. For what must not be done in an event loop."""
+        return do(self.pool, origin(self.target.endpoint), job)
+
+    async def ado(self, job: Callable[[], T]) -> T:
+        """As `do`, for a task of asyncio or trio."""
+        return await do_async(self.pool, origin(self.target.endpoint), job)
+
+    def _wait(self, patience_s: float, *, bare_ok: bool = False, needs: Scopes = ()) -> Held | None:
+        joined = self.join(ThreadWaiter, patience_s, bare_ok=bare_ok, needs=needs)
         if joined is None or isinstance(joined, Held):
             return joined
         self.pool.help(lambda: joined.done, patience_s)
@@ -107,8 +142,8 @@ class Source:
             self.leave(joined)
         return self._result(joined, patience_s)
 
-    async def _await(self, patience_s: float, *, bare_ok: bool) -> Held | None:
-        joined = self.join(task_waiter, patience_s, bare_ok=bare_ok)
+    async def _await(self, patience_s: float, *, bare_ok: bool = False, needs: Scopes = ()) -> Held | None:
+        joined = self.join(task_waiter, patience_s, bare_ok=bare_ok, needs=needs)
         if joined is None or isinstance(joined, Held):
             return joined
         self.pool.help(lambda: joined.done, patience_s)
@@ -119,7 +154,12 @@ class Source:
         return self._result(joined, patience_s)
 
     def join(
-        self, make_waiter: Callable[[float, bool], AnyWaiter], patience_s: float, *, bare_ok: bool
+        self,
+        make_waiter: Callable[[float, bool], AnyWaiter],
+        patience_s: float,
+        *,
+        bare_ok: bool,
+        needs: Scopes = (),
     ) -> Held | AnyWaiter | None:
         """A token that can be served now, or a place among those who wait for one; None for a bare request.
 
@@ -127,6 +167,7 @@ class Source:
             make_waiter: makes the waiter, given when its patience ends (monotonic) and `bare_ok`.
             patience_s: how long the caller would wait, in seconds.
             bare_ok: see `get_or_bare`.
+            needs: see `get`.
 
         Raises:
             GatepassError: the last failure, when there will be no other attempt within the caller's patience.
@@ -134,7 +175,7 @@ class Source:
         now = self.world.now()
         with self.pool.lock:
             held = self._held
-            state = decide(held, now)
+            state = decide(held, now) if held is None or asked_for(held, needs) else State.ABSENT
             flight = self._live_flight()
             refused = held is not None and held.generation <= self._rejected
             if refused and flight is None and self.failure is None and not self._may_force(now):
@@ -157,6 +198,8 @@ class Source:
                     flight.delay_s = delay_s if self.failure is not None and self.failure.retryable else 0.0
                     self._flight = flight
                 waiter = make_waiter(now.mono + patience_s, bare_ok)
+                waiter.needs = needs
+                flight.needs = union(flight.needs, needs)
                 flight.wanted = flight.wanted or not bare_ok
                 flight.waiters.add(waiter)
         if flight is not None:
@@ -186,8 +229,87 @@ class Source:
                 if not self._may_force(now):
                     return False
                 flight = self._force(now)
-            flight.wanted = True
+            flight.wanted = flight.awaited = True
         flight.launch()
+        return True
+
+    def step_up(self, held: Held, challenge: ResourceChallenge, operation: str) -> Scopes | None:
+        """The resource wants more scopes than the token has (RFC 6750 §3.1): those to ask for, or None if it is no use.
+
+        Args:
+            held: the token that did not do.
+            challenge: what the resource said.
+            operation: what was tried there.
+        """
+        with self.pool.lock:
+            latest = self._held or held
+            asked = latest.record.requested
+            wanted = challenge.scope or ()
+            if (
+                latest.generation > held.generation
+                and set(wanted) <= set(asked)
+                and not set(wanted) <= set(held.record.requested)
+            ):
+                return asked  # another request has stepped up meanwhile
+            return self._step_ups.wanted(asked, wanted, operation, self.world.now())
+
+    def forget(self) -> Held | None:
+        """Forget the token, here; what it was. A renewal under way comes to nothing."""
+        with self.pool.lock:
+            held, self._held, self.ready = self._held, None, None
+            flight = self._live_flight()
+            self._flight = None
+            self._rejected = max(self._rejected, held.generation if held else 0)
+            self._step_ups = StepUps(None if self.target.step_up else self.target.scopes, self.policy)
+            self.succeeded()
+            self._forced_mono = float("-inf")
+            self._generated = None
+            if flight is not None:
+                flight.called_off = True
+        return held
+
+    def stored(self) -> Held | None:
+        """What the store has for this identity; None unless it fits."""
+        signer = self.binding()
+        record = self.shelf.token()
+        if record is None or record.generation <= self._rejected or not self._fits(record, signer):
+            return None
+        key = None if signer is None or record.key_algorithm is None else proof_key(signer, (record.key_algorithm,))
+        return hold(record, self.world.now(), self.policy, self.share(), key)
+
+    def _fits(self, record: TokenRecord, signer: Signer | None) -> bool:
+        """Whether a stored token is for this resource, from the pinned issuer, and bound to our key if we have one."""
+        target = self.target
+        return (
+            (target.issuer is None or record.issuer == target.issuer)
+            and (target.resource is not None or covers(record.resource, target.endpoint))
+            and record.key_thumbprint == (None if signer is None else thumbprint(signer.public_jwk))
+        )
+
+    def share(self) -> float:
+        """A random number from 0 to 1."""
+        return int.from_bytes(self.world.random_bytes(4), "big") / 0xFFFF_FFFF
+
+    def sign_out(self) -> bool:
+        """Revoke the token where the server offers that (RFC 7009), and forget it; whether it was revoked.
+
+        Raises:
+            GatepassError: it could not be revoked, or the store may still have it.
+        """
+        self.loaded(self.stored())
+        held = self.forget()
+        self.shelf.drop_token()
+        if held is None:
+            return False
+        discovery = self.discovery or self.shelf.discovery()
+        server = discovery.server if discovery and discovery.server.issuer == held.record.issuer else None
+        client = self.profile.known_as(self.world, server) if server else None
+        if server is None or client is None or server.revocation_endpoint is None:
+            return False
+        refresh_token = held.record.refresh_token
+        if refresh_token is not None:  # first, since it could bring other tokens (RFC 7009 §2.1)
+            revoke(self.world, client, server, Secret(refresh_token), "refresh_token")
+        revoke(self.world, client, server, Secret(held.record.access_token), "access_token")
         return True
 
     # What a flight reports.
@@ -211,6 +333,40 @@ class Source:
             self._loaded = True
             if held is not None:
                 self._take(held)
+
+    def binding(self) -> Signer | None:
+        """The key that tokens are bound to, if any; and the token's name, which says to what it is bound."""
+        certificate = self.world.certificate()
+        bound_to = (certificate,) if certificate else ()
+        signer: Signer | None = None
+        if self.dpop is True:
+            signer = self._generated = self._generated or self.world.signer(self._generated_key())
+        elif self.dpop:
+            signer = self.world.signer(self.dpop)
+            bound_to = (*bound_to, thumbprint(signer.public_jwk))
+        self.shelf.bind(*bound_to)
+        return signer
+
+    def _generated_key(self) -> PrivateKey:
+        from gatepass.signers.generated import generate  # not before a key is wanted: most clients have none
+
+        return PrivateKey(text=Secret(self.shelf.generated_key(generate).jwk))
+
+    def refresh_token(self, issuer: str) -> Secret | None:
+        """What the next token is to be asked for with at that server, if the last one came with something for it."""
+        record = self._held.record if self._held else None
+        if record is None or record.refresh_token is None or record.issuer != issuer:
+            return None
+        return None if record.generation <= self._spent else Secret(record.refresh_token)
+
+    def refresh_refused(self) -> None:
+        """The refresh token at hand is not to be used again."""
+        self._spent = self._held.generation if self._held else self._spent
+
+    def scopes_refused(self, scopes: Scopes) -> None:
+        """The authorization server does not give these."""
+        with self.pool.lock:
+            self._step_ups.refused(scopes, self.world.now())
 
     def usable(self, held: Held, now: Instant) -> bool:
         """Whether that token can be served: alive, and not refused by the resource."""
@@ -264,7 +420,10 @@ class Source:
             policy=self.policy,
         )
         self._not_before_mono = now.mono + wait_s
-        if error.retryable:
+        if isinstance(error, SignInRequiredError):
+            self._silent_until_mono = float("-inf")
+            self._not_before_mono = now.mono + remaining_s  # until then, nobody needs to be asked
+        elif error.retryable:
             error = error.with_(retry_at=now.wall + wait_s)
             self._silent_until_mono = float("-inf")
         else:

@@ -15,11 +15,13 @@ import zlib
 from contextlib import closing
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.request import getproxies
 
 import httpx2
 
+from gatepass.core.duration import is_duration
 from gatepass.core.http import HttpRequest, HttpResponse
 from gatepass.errors import ConfigurationError, GatepassError, RemoteError, UnreachableError
 from gatepass.mutex import Mutex
@@ -28,7 +30,7 @@ from gatepass.protocol.text import clean
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["TokenHttp", "is_duration", "unreachable"]
+__all__ = ["TokenHttp", "unreachable"]
 
 
 class _Quiet(threading.local):
@@ -144,7 +146,8 @@ class TokenHttp:
         self._transport = transport
         self._mutex = Mutex()
         self._clients: dict[bool, httpx2.Client] = {}
-        self._pid = 0
+        self._made_for: tuple[int, ...] = ()
+        self._thumbprint: tuple[tuple[int, ...], str] | None = None
 
     def send(self, request: HttpRequest) -> HttpResponse:
         """Send a request and read its answer whole.
@@ -172,6 +175,45 @@ class TokenHttp:
             _quiet.on = False
         raise error
 
+    def certificate(self) -> str | None:
+        """The thumbprint of the client certificate (RFC 8705 §3.1), read again when its file has changed; None if none.
+
+        Raises:
+            ConfigurationError: it can't be read.
+        """
+        if self._cert is None:
+            return None
+        state = self._cert_state()
+        if self._thumbprint is None or self._thumbprint[0] != state:
+            from gatepass.keys.thumbprint import x5t_s256  # not before there is a certificate: it is dear to import
+
+            self._thumbprint = (state, x5t_s256(Path(self._cert_path()).read_text("ascii", "replace")))
+        return self._thumbprint[1]
+
+    def tls_context(self) -> ssl.SSLContext | None:
+        """What a client needs that is to show the same certificate; None if there is none.
+
+        Raises:
+            ConfigurationError: certificate, key or CA bundle can't be loaded.
+        """
+        return None if self._cert is None else self._ssl_context()
+
+    def _cert_path(self) -> str:
+        return self._cert if isinstance(self._cert, str) else self._cert[0] if self._cert else ""
+
+    def _cert_state(self) -> tuple[int, ...]:
+        """What changes when the certificate is renewed; empty if there is none."""
+        if self._cert is None:
+            return ()
+        try:
+            found = os.stat(self._cert_path())  # noqa: PTH116 - it stands in each mint, and is twice as quick
+        except (OSError, ValueError) as problem:
+            reason = type(problem).__name__
+        else:
+            return (found.st_mtime_ns, found.st_size, found.st_ino)
+        msg = f"cert={self._cert!r} can't be read ({reason}): give paths of PEM files."
+        raise ConfigurationError(msg, code="tls_invalid")
+
     def _exchange(self, client: httpx2.Client, request: httpx2.Request, where: str, limit: _Limit) -> HttpResponse:
         body = bytearray()
         with closing(client.send(request, stream=True)) as response:
@@ -188,14 +230,15 @@ class TokenHttp:
             )
 
     def _ready_client(self, *, secure: bool) -> httpx2.Client:
-        """A client, made on first use; a forked child makes its own and leaves the parent's connections alone.
+        """A client, made on first use and again when its certificate was renewed; a forked child makes its own.
 
         There is one for plain http, which is for loopback only: to load what TLS trusts costs more than all the rest.
         """
         secure = secure or self._proxy is not None or any(url.startswith("https:") for url in getproxies().values())
+        state = (os.getpid(), *self._cert_state())
         with self._mutex.lock:
-            if self._pid != os.getpid():
-                self._clients, self._pid = {}, os.getpid()
+            if self._made_for != state:
+                self._clients, self._made_for = {}, state
             if secure not in self._clients:
                 self._clients[secure] = self._make_client(secure=secure)
             return self._clients[secure]
@@ -248,11 +291,6 @@ class TokenHttp:
     def __getstate__(self) -> dict[str, object]:
         msg = "A TokenHttp can't be pickled: make one where it is used."
         raise TypeError(msg)
-
-
-def is_duration(value: object, *, most_s: float) -> bool:
-    """Whether this is a number of seconds, more than 0 and at most `most_s`."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= most_s
 
 
 def _user_agent() -> str:

@@ -29,14 +29,16 @@ class Waiter:
     Attributes:
         until: when its patience ends, on the monotonic clock.
         bare_ok: it would rather have nothing than wait for a token to be made (see `Source.get`).
+        needs: the scopes that the token must have been asked for with.
         outcome: what it waited for, once woken.
     """
 
-    __slots__ = ("bare_ok", "done", "outcome", "until")
+    __slots__ = ("bare_ok", "done", "needs", "outcome", "until")
 
     def __init__(self, until: float, bare_ok: bool) -> None:
         self.until = until
         self.bare_ok = bare_ok
+        self.needs: tuple[str, ...] = ()
         self.outcome: Held | GatepassError | None = None
         self.done = False
 

@@ -3,32 +3,39 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
 import logging
 import os
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from gatepass.core.secret import CommandReference, Secret
-from gatepass.core.world import AssertionSource, Instant, Notice, PrivateKey, Signer
+from gatepass.core.world import AssertionSource, Contact, Instant, Notice, Person, PrivateKey, Signer
+from gatepass.engine.callables import called
 from gatepass.engine.references import read
 from gatepass.errors import ConfigurationError, GatepassError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterable
+    from collections.abc import Iterable
+    from contextlib import AbstractContextManager
 
     from gatepass.core.http import HttpRequest, HttpResponse
+    from gatepass.engine.shelf import Shelf
     from gatepass.engine.token_http import TokenHttp
     from gatepass.signers.key_ring import KeyRing
 
 __all__ = ["RealWorld"]
 
+Record = TypeVar("Record")
+
 _log = logging.getLogger("gatepass")
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING}
 _CALLABLE_TIMEOUT_S = 30.0
 """How long an asynchronous callable may take."""
+_SOURCE = "The callable that gives the assertion"
+_SOURCE_FAILED = "assertion_source_failed"
 _MAX_SAID = 1000
+_MAX_ORIGINS = 100
 _PROCESS_SALT = os.urandom(32)
 _UNREADABLE = b""
 
@@ -39,13 +46,19 @@ class RealWorld:
     Args:
         http: the token client.
         keys: the keys of this process.
+
+    Attributes:
+        shelf: where steps find again what they keep; its owner puts it here.
     """
+
+    shelf: Shelf
 
     def __init__(self, http: TokenHttp, keys: KeyRing) -> None:
         self._http = http
         self._keys = keys
         self._said: set[tuple[str, str]] = set()
         self._seen: dict[Secret, bytes] = {}
+        self._nonces: dict[str, str] = {}
 
     def send(self, request: HttpRequest) -> HttpResponse:
         return self._http.send(request)
@@ -101,23 +114,40 @@ class RealWorld:
             return source
         if isinstance(source, Secret):
             return self.reveal(source)
-        try:
-            answer: object = source(audience)
-            if inspect.isawaitable(answer):
-                answer = _run_to_its_end(answer)
-        except GatepassError:
-            raise
-        except KeyboardInterrupt:
-            raise
-        except BaseException as problem:  # noqa: BLE001 - a callable may raise anything, and its text may hold the JWT
-            kind = type(problem).__name__
-        else:
-            if isinstance(answer, str):
-                return answer.strip()
-            kind = f"a {type(answer).__name__} instead of a string"
-            del answer  # a traceback that shows locals must not show it
-        msg = f"The callable that gives the assertion failed: {kind}."
-        raise ConfigurationError(msg, code="assertion_source_failed")
+        answer = called(source, audience, what=_SOURCE, code=_SOURCE_FAILED, timeout_s=_CALLABLE_TIMEOUT_S)
+        if isinstance(answer, str):
+            return answer.strip()
+        if answer is None:
+            name = getattr(source, "name", "The callable that gives the assertion")
+            msg = f"{name} has none to give: this process does not run where it would come from."
+            raise ConfigurationError(msg, code="assertion_source_absent")
+        kind = type(answer).__name__
+        del answer  # a traceback that shows locals must not show it
+        raise ConfigurationError(f"{_SOURCE} failed: a {kind} instead of a string.", code=_SOURCE_FAILED)
+
+    def certificate(self) -> str | None:
+        return self._http.certificate()
+
+    def nonce(self, origin: str) -> str | None:
+        return self._nonces.get(origin)
+
+    def keep_nonce(self, origin: str, nonce: str) -> None:
+        if len(self._nonces) < _MAX_ORIGINS or origin in self._nonces:
+            self._nonces[origin] = nonce
+
+    def person(self, contact: Contact) -> AbstractContextManager[Person]:
+        from gatepass.engine.person import somebody  # not before somebody is asked: most clients ask nobody
+
+        return somebody(contact)
+
+    def recall(self, kind: type[Record], *name: str) -> Record | None:
+        return self.shelf.recall(kind, *name)
+
+    def keep(self, record: object, *name: str) -> None:
+        self.shelf.keep(record, *name)
+
+    def drop(self, kind: type[object], *name: str) -> None:
+        self.shelf.drop(kind, *name)
 
     def notice(self, notice: Notice) -> None:
         if notice.once:
@@ -126,36 +156,6 @@ class RealWorld:
             self._said.add((notice.code, notice.text))
         with suppress(Exception):  # a filter or handler may be anybody's; its trouble must not cost a token
             _log.log(_LEVELS[notice.level], "%s", notice.text, extra={"gatepass_code": notice.code})
-
-
-def _run_to_its_end(answer: Awaitable[object]) -> object:
-    """An asynchronous callable of the user's gets an event loop of its own, on this worker."""
-    import asyncio
-
-    async def wait() -> object:
-        async with asyncio.timeout(_CALLABLE_TIMEOUT_S):
-            return await answer
-
-    if _in_a_loop():
-        if inspect.iscoroutine(answer):
-            answer.close()
-        msg = (
-            "The callable that gives the assertion is asynchronous, but no thread can be started to run it in, "
-            "and it can't run within your event loop. Give a synchronous one."
-        )
-        raise ConfigurationError(msg, code="assertion_source_failed")
-    return asyncio.run(wait())
-
-
-def _in_a_loop() -> bool:
-    """Whether asyncio runs in this thread, as it does where a caller mints for want of workers."""
-    import asyncio
-
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
 
 
 def _mark(value: str) -> bytes:

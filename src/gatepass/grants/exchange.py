@@ -4,21 +4,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gatepass.core.secret import Secret
 from gatepass.core.value import Value
 from gatepass.core.world import Notice
+from gatepass.dpop import prove
 from gatepass.errors import RemoteError
 from gatepass.protocol.token import TokenResponse, build_token_request, clock_skew_s, parse_token_response
+from gatepass.protocol.urls import origin
 
 if TYPE_CHECKING:
     from gatepass.client_auth.base import ClientAuthentication
+    from gatepass.core.http import Headers, HttpResponse
     from gatepass.core.world import Instant, World
+    from gatepass.dpop import ProofKey
+    from gatepass.grants.errand import Errand
     from gatepass.protocol.server import ServerMetadata
+    from gatepass.protocol.token import Form
 
-__all__ = ["Issued", "exchange"]
+__all__ = ["Issued", "exchange", "keep_nonce", "token_endpoint"]
 
 _SKEW_WORTH_SAYING_S = 30.0
-_USABLE = ("Bearer",)
-"""A token that is bound to a key (RFC 9449) is of no use without proofs."""
+_DATED = frozenset({"invalid_client", "invalid_grant", "invalid_dpop_proof"})
+"""What is said of an assertion or a proof that the server's clock takes for old, or not yet made."""
 
 
 class Issued(Value, frozen=True, kw_only=True):
@@ -29,41 +36,91 @@ class Issued(Value, frozen=True, kw_only=True):
 
 
 def exchange(
-    world: World, client: ClientAuthentication, server: ServerMetadata, form: tuple[tuple[str, str], ...]
+    world: World,
+    client: ClientAuthentication,
+    errand: Errand,
+    form: Form,
+    *,
+    token_types: tuple[str, ...] | None = None,
 ) -> Issued:
     """Authenticate, send one token request and read the answer (RFC 6749 §3.2, §5).
 
-    What the server does not offer is refused before anything secret is read.
+    What the server does not offer is refused before anything secret is read. Where the server wants its nonce in the
+    proof (RFC 9449 §8), the request is sent once more, with it.
 
     Args:
         world: the way out.
         client: how the client proves who it is.
-        server: the authorization server.
-        form: the grant's own parameters.
+        errand: the authorization server, and what the token is for.
+        form: the grant's own parameters, with a `Secret` for each that must not be shown.
+        token_types: what can be used; ``DPoP`` where there is a proof key, else ``Bearer``, if left out.
 
     Raises:
         ConfigurationError: the server offers no method that fits.
         RemoteError: the server refused, or answered with something that is not a token.
         UnreachableError: the server did not answer.
     """
-    client.choose(server)
-    _warn_of_missing_grant(world, server, dict(form)["grant_type"])
-    credentials = client.authenticate(world, server)
+    client.choose(errand.server)
+    _warn_of_missing_grant(world, errand.server, str(dict(form)["grant_type"]))
+    usable = token_types or (("DPoP",) if errand.proof_key else ("Bearer",))
+    nonce = world.nonce(origin(token_endpoint(world, errand.server)))
+    outcome = _ask(world, client, errand, form, usable)
+    if isinstance(outcome, RemoteError) and outcome.error == "use_dpop_nonce":
+        newer = world.nonce(origin(token_endpoint(world, errand.server)))
+        if newer is not None and newer != nonce:
+            outcome = _ask(world, client, errand, form, usable)
+    if isinstance(outcome, RemoteError):
+        raise outcome
+    return outcome
+
+
+def _ask(
+    world: World,
+    client: ClientAuthentication,
+    errand: Errand,
+    form: Form,
+    token_types: tuple[str, ...],
+) -> Issued | RemoteError:
+    """One request, with credentials and a proof that no other one has carried."""
+    endpoint = token_endpoint(world, errand.server)
+    credentials = client.authenticate(world, errand.server)
     request = build_token_request(
-        endpoint=server.token_endpoint or "", form=(*form, *credentials.form), headers=credentials.headers
+        endpoint=endpoint,
+        form=(*form, *credentials.form),
+        headers=(*credentials.headers, *_proof(world, errand.proof_key, endpoint)),
     )
     sent = world.now()
     response = world.send(request)
     received = world.now()
+    keep_nonce(world, endpoint, response)
+    hide: tuple[str | Secret, ...] = (*credentials.hide, *(value for _, value in form if isinstance(value, Secret)))
     try:
-        token = parse_token_response(response, now=received, token_types=_USABLE, hide=credentials.hide)
+        token = parse_token_response(response, now=received, token_types=token_types, hide=hide)
     except RemoteError as refusal:
         failure = refusal.again()
     else:
         return Issued(token=token, sent=sent)
-    if failure.error in {"invalid_client", "invalid_grant"}:
-        failure = _explain_skew(failure, clock_skew_s(response, received))
-    raise failure
+    return _explain_skew(failure, clock_skew_s(response, received)) if failure.error in _DATED else failure
+
+
+def token_endpoint(world: World, server: ServerMetadata) -> str:
+    """Where this client asks: a client that shows a certificate may have an endpoint of its own (RFC 8705 §5)."""
+    aliases = server.mtls_endpoint_aliases
+    alias = aliases.token_endpoint if aliases is not None and world.certificate() is not None else None
+    return alias or server.token_endpoint or ""
+
+
+def keep_nonce(world: World, url: str, response: HttpResponse) -> None:
+    """The newest nonce wins, whatever the answer was (RFC 9449 §8.2)."""
+    nonce = response.header("DPoP-Nonce")
+    if nonce:
+        world.keep_nonce(origin(url), nonce)
+
+
+def _proof(world: World, key: ProofKey | None, endpoint: str) -> Headers:
+    if key is None:
+        return ()
+    return (("DPoP", prove(world, key, method="POST", url=endpoint, nonce=world.nonce(origin(endpoint)))),)
 
 
 def _explain_skew(refusal: RemoteError, skew_s: float | None) -> RemoteError:

@@ -7,13 +7,16 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, cast
 
 from gatepass.client_auth.base import check_text
-from gatepass.engine.token_http import TokenHttp, is_duration
+from gatepass.core.duration import is_duration
+from gatepass.engine.token_http import TokenHttp
 from gatepass.errors import ConfigurationError
 from gatepass.protocol.scope import check_scopes
 from gatepass.protocol.urls import canonical_resource, check_issuer, is_loopback, origin, require_secure, shown
 from gatepass.stores.base import Store
 
 if TYPE_CHECKING:
+    from gatepass.client_auth.private_key_jwt import KeyMaterial
+    from gatepass.core.world import PrivateKey, Signer
     from gatepass.profiles.base import Profile
 
 __all__ = [
@@ -21,7 +24,9 @@ __all__ = [
     "check_http",
     "check_profile",
     "check_store",
+    "check_subject",
     "checked_audience",
+    "checked_dpop",
     "checked_extra",
     "checked_indicator",
     "checked_issuer",
@@ -36,7 +41,9 @@ _LONGEST_DEADLINE_S = 86_400.0
 _OURS = frozenset(
     {
         "assertion", "audience", "client_assertion", "client_assertion_type", "client_id", "client_secret", "code",
-        "code_verifier", "grant_type", "password", "refresh_token", "resource", "scope", "username",
+        "code_challenge", "code_challenge_method", "code_verifier", "dpop_jkt", "grant_type", "password",
+        "redirect_uri", "refresh_token", "requested_token_type", "resource", "response_type", "scope", "state", "subject_token",
+        "subject_token_type", "username",
     }
 )  # fmt: skip
 """Parameters of a token request that have a place of their own."""
@@ -48,14 +55,38 @@ _MEMBERS_OF_A_STORE = tuple(name for name in vars(Store) if not name.startswith(
 
 def check_profile(profile: Profile) -> None:
     """Refuse what is no way in."""
-    if not hasattr(profile, "obtain"):
+    if isinstance(profile, type) or not hasattr(profile, "grant"):
         msg = "The second argument is the way in, such as ClientCredentials(ClientSecret(...))."
         raise ConfigurationError(msg, code="profile_invalid")
 
 
+def check_subject(profile: Profile, store: Store | None) -> None:
+    """Refuse to share a store without saying for whom: two users of one client must never get each other's token."""
+    if profile.subject_missing and store is not None and store.shared:
+        msg = (
+            f"subject is needed: {type(profile).__name__} acts for somebody, and the store is shared. Say for whom, "
+            "in words of your own: subject='alice'."
+        )
+        raise ConfigurationError(msg, code="subject_missing")
+
+
+def checked_dpop(dpop: bool | KeyMaterial) -> bool | PrivateKey | Signer:
+    """The key that tokens are bound to; True for one that is made."""
+    if isinstance(dpop, bool):
+        return dpop
+    from gatepass.client_auth.private_key_jwt import checked_key, masked_key  # most clients have no key
+
+    kind, masked = type(dpop).__name__, masked_key(dpop)
+    del dpop  # so that no frame of a later error holds it in the clear
+    if masked is None:
+        msg = f"dpop must be True, a Path, PEM or JWK text, a mapping, a Secret or a Signer, not {kind}."
+        raise ConfigurationError(msg, code="dpop_invalid")
+    return checked_key(masked, None, field="dpop")
+
+
 def check_deadline(deadline_s: object) -> None:
     """Refuse a wait of no time, of more than a day, or of what is no number."""
-    if not is_duration(deadline_s, most_s=_LONGEST_DEADLINE_S):
+    if deadline_s is not None and not is_duration(deadline_s, most_s=_LONGEST_DEADLINE_S):
         msg = f"deadline_s is {deadline_s!r}; it must be a number of seconds, more than 0 and at most a day (86400)."
         raise ConfigurationError(msg, code="deadline_invalid")
 

@@ -13,16 +13,18 @@ from gatepass.engine.token_http import TokenHttp
 from gatepass.engine.world import RealWorld
 from gatepass.errors import ConfigurationError
 from gatepass.integrations import arguments
-from gatepass.integrations.flow import Reach, adrive, authorize, drive, outside
+from gatepass.integrations.flow import Reach, adrive, attach, authorize, drive, follow, outside
 from gatepass.lifecycle.policy import Policy
 from gatepass.signers.key_ring import KeyRing
 from gatepass.stores.memory import MemoryStore
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import AsyncGenerator, Generator, Iterable, Mapping
 
     import httpx
 
+    from gatepass.client_auth.private_key_jwt import KeyMaterial
     from gatepass.profiles.base import Profile
     from gatepass.stores.base import Store
 
@@ -47,11 +49,15 @@ class Auth(httpx2.Auth):
         scopes: what to ask for, as a list or separated by spaces. Left out, what the challenge or the metadata says.
         store: where tokens are kept; in memory if left out.
         http: how authorization servers are reached: proxy, CA bundle, client certificate, time-out.
-        deadline_s: how long a caller waits for a token, in seconds; at most a day.
+        dpop: bind tokens to a key (RFC 9449): True for one that is made, and kept in the store; or a key of yours, as
+            `PrivateKeyJwt` takes it, or a `Signer`.
+        deadline_s: how long a caller waits for a token, in seconds; at most a day. Left out, 10 seconds, or as long as
+            a person may take to sign in.
         token_endpoint: use this token endpoint; with `issuer` given, too, nothing is discovered.
         resource_indicator: send this as `resource` (RFC 8707) instead of what was discovered: any absolute URI.
         send_resource: False leaves `resource` out, for servers that refuse it.
         audience: an `audience` parameter, for servers that want one.
+        step_up: when the resource wants more scopes than were pinned, ask for these, too.
         extra_parameters: more parameters for each token request.
         whole_origin: the token goes to every path of the resource's origin (the old HTTP+SSE transport needs it).
         allow_http: take a resource that is http and not on loopback, with `issuer` pinned. Tokens then travel in the
@@ -59,6 +65,8 @@ class Auth(httpx2.Auth):
             authorization servers stay https, or http on loopback.
         allow_metadata_origins: other origins that may serve the resource's metadata.
         allow_endpoint_origins: other origins that endpoints of an issuer that is not pinned may have.
+        allow_legacy_discovery: where the resource publishes no metadata and no issuer is pinned, take its own origin
+            for its authorization server, as the MCP specification of 2025-03-26 had it.
         tolerate_issuer_slash: take an issuer that differs only by a trailing slash for the same.
 
     Raises:
@@ -74,7 +82,8 @@ class Auth(httpx2.Auth):
         scopes: Iterable[str] | None = None,
         store: Store | None = None,
         http: TokenHttp | None = None,
-        deadline_s: float = 10.0,
+        dpop: bool | KeyMaterial = False,
+        deadline_s: float | None = None,
         token_endpoint: str | None = None,
         resource_indicator: str | None = None,
         send_resource: bool = True,
@@ -84,10 +93,15 @@ class Auth(httpx2.Auth):
         allow_http: bool = False,
         allow_metadata_origins: Iterable[str] = (),
         allow_endpoint_origins: Iterable[str] = (),
+        allow_legacy_discovery: bool = False,
+        step_up: bool = False,
         tolerate_issuer_slash: bool = False,
     ) -> None:
+        key = arguments.checked_dpop(dpop)
+        del dpop  # so that no frame of a later error holds it in the clear
         arguments.check_profile(profile)
         arguments.check_store(store)
+        arguments.check_subject(profile, store)
         arguments.check_http(http)
         arguments.check_deadline(deadline_s)
         endpoint = arguments.checked_resource(resource, allow_http=allow_http)
@@ -102,22 +116,25 @@ class Auth(httpx2.Auth):
             extra=arguments.checked_extra(extra_parameters),
             allow_metadata_origins=arguments.checked_origins(allow_metadata_origins, "allow_metadata_origins"),
             allow_endpoint_origins=arguments.checked_origins(allow_endpoint_origins, "allow_endpoint_origins"),
+            allow_legacy_discovery=allow_legacy_discovery,
+            step_up=step_up,
             tolerate_issuer_slash=tolerate_issuer_slash,
         )
         self.url = resource
         """The URL of the MCP endpoint, as it was given."""
         self.resource = target.endpoint
         """The same in canonical form, which tells what a token may be sent to (RFC 8707 §2)."""
-        self._deadline_s = deadline_s
+        self._deadline_s = profile.patience_s if deadline_s is None else deadline_s
         self.reach = Reach(httpx2.URL(target.endpoint), whole_origin=whole_origin)
-        pool = shared_pool()
+        self._http = http if http is not None else _shared_http
         self._source = Source(
             profile=profile,
             target=target,
             store=store if store is not None else MemoryStore(),
-            world=RealWorld(http if http is not None else _shared_http, _shared_keys),
-            pool=pool,
+            world=RealWorld(self._http, _shared_keys),
+            pool=shared_pool(),
             policy=Policy(),
+            dpop=key,
         )
 
     def token(self) -> str:
@@ -143,16 +160,21 @@ class Auth(httpx2.Auth):
         Raises:
             GatepassError: there is no token; the reason.
         """
-        if not self._covers(method, url):
+        request = self._covered(method, url)
+        if request is None:
             return {}
-        return {"Authorization": self._source.get(self._deadline_s).authorization}
+        for _ in drive(attach(self._source, request), self._source, self._deadline_s):
+            pass
+        return _shown(request)
 
     async def aheaders(self, method: str, url: str) -> dict[str, str]:
         """As `headers`, for asyncio and trio."""
-        if not self._covers(method, url):
+        request = self._covered(method, url)
+        if request is None:
             return {}
-        held = await self._source.aget(self._deadline_s)
-        return {"Authorization": held.authorization}
+        async for _ in adrive(attach(self._source, request), self._source, self._deadline_s):
+            pass
+        return _shown(request)
 
     def rejected(self, token: str) -> bool:
         """Say that the resource answered a request with this token by a 401; the next call then gets another one.
@@ -167,6 +189,47 @@ class Auth(httpx2.Auth):
         """
         held = self._source.held
         return held is not None and (held.record.access_token != token or self._source.reject(held.generation))
+
+    def nonce_given(self, nonce: str) -> None:
+        """Say that the resource gave a nonce for DPoP proofs (its header ``DPoP-Nonce``, RFC 9449 §9).
+
+        For requests that no `Auth` sees the answer of. Clients that are given the `Auth` itself do this by themselves.
+        """
+        self._source.nonce = nonce
+
+    def forget(self) -> bool:
+        """Sign out: revoke the token where the authorization server offers that (RFC 7009), and forget it.
+
+        The token is forgotten here and in the store in any case; the next call that needs one obtains another.
+
+        Returns:
+            Whether the authorization server revoked it; False where it does not offer that, or there was none.
+
+        Raises:
+            GatepassError: it could not be revoked, or the store may still have it.
+        """
+        return self._source.do(self._source.sign_out)
+
+    async def aforget(self) -> bool:
+        """As `forget`, for asyncio and trio."""
+        return await self._source.ado(self._source.sign_out)
+
+    def tls_context(self) -> ssl.SSLContext | None:
+        """What a client needs to show the certificate that tokens are bound to (RFC 8705 §3); None if there is none.
+
+        ``httpx2.Client(auth=auth, verify=auth.tls_context())``; `AuthorizedClient` and `connect` do this by themselves.
+        """
+        return self._http.tls_context()
+
+    def follow(self, request: httpx2.Request) -> None:
+        """Make a request right that another one was redirected to. For `AuthorizedClient`, which calls it."""
+        for _ in drive(follow(self._source, self.reach, request), self._source, self._deadline_s):
+            pass
+
+    async def afollow(self, request: httpx2.Request) -> None:
+        """As `follow`, for `AuthorizedAsyncClient`."""
+        async for _ in adrive(follow(self._source, self.reach, request), self._source, self._deadline_s):
+            pass
 
     def for_httpx(self) -> httpx.Auth:
         """This object as an `httpx.Auth`, for sync and async clients of httpx."""
@@ -184,7 +247,8 @@ class Auth(httpx2.Auth):
         flow = authorize(self._source, self.reach, request, httpx2.RequestNotRead)
         return adrive(flow, self._source, self._deadline_s)
 
-    def _covers(self, method: str, url: str) -> bool:
+    def _covered(self, method: str, url: str) -> httpx2.Request | None:
+        """A request to the resource; None for one that goes elsewhere."""
         if not method:
             msg = "method is empty; name the HTTP method of the request, such as 'POST'."
             raise ConfigurationError(msg, code="http_method_invalid")
@@ -195,10 +259,10 @@ class Auth(httpx2.Auth):
         if not parsed.host:
             msg = "url is not a full URL; give the one that the request goes to, such as 'https://example.com/path'."
             raise ConfigurationError(msg, code="url_invalid")
-        covered = self.reach.covers(parsed)
-        if not covered:
-            self._source.world.notice(outside(self.reach, parsed))
-        return covered
+        if self.reach.covers(parsed):
+            return httpx2.Request(method, parsed)
+        self._source.world.notice(outside(self.reach, parsed))
+        return None
 
     def __repr__(self) -> str:
         if not hasattr(self, "_source"):  # in a traceback of its constructor
@@ -208,3 +272,8 @@ class Auth(httpx2.Auth):
     def __reduce__(self) -> NoReturn:
         msg = "An Auth can't be pickled: it holds secrets. Make one in each process; a FileStore shares their tokens."
         raise TypeError(msg)
+
+
+def _shown(request: httpx2.Request) -> dict[str, str]:
+    """The headers that gatepass puts on a request."""
+    return {name: request.headers[name] for name in ("Authorization", "DPoP") if name in request.headers}

@@ -1,7 +1,8 @@
 """HTTP clients that are authorized already: httpx2 clients with the resource as their base URL.
 
 A plain client that follows redirects carries the token along to siblings of the resource, because a redirect does not
-pass an `Auth` again. These take it off before each hop that leaves the resource.
+pass an `Auth` again. These take it off before each hop that leaves the resource. Where the token is bound to a
+certificate (RFC 8705), they show that, too.
 """
 
 from __future__ import annotations
@@ -9,8 +10,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import httpx2
-
-from gatepass.integrations.flow import Reach, withdraw
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,9 +30,9 @@ class AuthorizedClient(httpx2.Client):
     """
 
     def __init__(self, auth: Auth, **options: Any) -> None:
-        super().__init__(auth=auth, base_url=auth.resource, **options)
+        super().__init__(auth=auth, base_url=auth.resource, **_with_certificate(auth, options))
         self._endpoint = auth.resource
-        self._reach = auth.reach
+        self._way_in = auth
         self.event_hooks = super().event_hooks
 
     @property
@@ -49,7 +48,7 @@ class AuthorizedClient(httpx2.Client):
         httpx2.Client.event_hooks.fset(self, _with_guard(event_hooks, self._guard))  # type: ignore[attr-defined]  # a property
 
     def _guard(self, request: httpx2.Request) -> None:
-        _keep_inside(self._reach, request)
+        self._way_in.follow(request)
 
     def build_request(self, method: str, url: httpx2.URL | str, **options: Any) -> httpx2.Request:
         """As `httpx2.Client.build_request`; an empty URL is the endpoint itself, without a slash added."""
@@ -65,9 +64,9 @@ class AuthorizedAsyncClient(httpx2.AsyncClient):
     """
 
     def __init__(self, auth: Auth, **options: Any) -> None:
-        super().__init__(auth=auth, base_url=auth.resource, **options)
+        super().__init__(auth=auth, base_url=auth.resource, **_with_certificate(auth, options))
         self._endpoint = auth.resource
-        self._reach = auth.reach
+        self._way_in = auth
         self.event_hooks = super().event_hooks
 
     @property
@@ -83,11 +82,16 @@ class AuthorizedAsyncClient(httpx2.AsyncClient):
         httpx2.AsyncClient.event_hooks.fset(self, _with_guard(event_hooks, self._guard))  # type: ignore[attr-defined]  # a property
 
     async def _guard(self, request: httpx2.Request) -> None:
-        _keep_inside(self._reach, request)
+        await self._way_in.afollow(request)
 
     def build_request(self, method: str, url: httpx2.URL | str, **options: Any) -> httpx2.Request:
         """As `httpx2.AsyncClient.build_request`; an empty URL is the endpoint itself, without a slash added."""
         return super().build_request(method, url if str(url) else self._endpoint, **options)
+
+
+def _with_certificate(auth: Auth, options: dict[str, Any]) -> dict[str, Any]:
+    context = None if options.keys() & {"verify", "transport"} else auth.tls_context()
+    return options if context is None else {"verify": context, **options}
 
 
 class _GuardedHooks(Hooks):
@@ -105,8 +109,3 @@ class _GuardedHooks(Hooks):
 def _with_guard(hooks: Hooks, guard: Any) -> Hooks:
     others = [hook for hook in hooks.get("request", ()) if hook != guard]
     return {"request": [*others, guard], "response": list(hooks.get("response", ()))}
-
-
-def _keep_inside(reach: Reach, request: httpx2.Request) -> None:
-    if not reach.covers(request.url):
-        withdraw(request)

@@ -1,31 +1,60 @@
 """How one request gets in: written once, driven by synchronous and asynchronous clients, of httpx2 and of httpx.
 
     covered by the resource? -> a token at hand (or a bare request, whose 401 says what to ask for)
-                             -> send -> 401? -> one renewal, one replay -> whatever comes is the caller's
+                             -> send -> 401? -> one renewal, one replay
+                                        403? -> a token with more scopes, a replay for each
+                                     -> whatever comes is the caller's
 
-The flow is a generator: it yields a request to be sent, or `Need` where it wants a token, and is given the response or
-the token.
+The flow is a generator: it yields a request to be sent, or what it needs (a token, one with more scopes, a signature),
+and is given the response, the token or the signature.
 """
 
 from __future__ import annotations
 
-import enum
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
+from os import urandom
 from time import monotonic, time
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import msgspec
 
 from gatepass.core.world import Notice
-from gatepass.protocol.challenge import resource_challenge
+from gatepass.dpop import proof_input
+from gatepass.errors import GatepassError
+from gatepass.integrations.needs import TOKEN, TOKEN_OR_BARE, Signature, Token
+from gatepass.protocol.challenge import dpop_error, resource_challenge
+from gatepass.protocol.jwt import compact
 from gatepass.protocol.urls import covers, origin, same_origin
 
 if TYPE_CHECKING:
+    from gatepass.dpop import ProofKey
     from gatepass.engine.source import Source
     from gatepass.lifecycle.policy import Held
+    from gatepass.protocol.challenge import ResourceChallenge
 
-__all__ = ["Flow", "Need", "Reach", "adrive", "authorize", "drive", "outside", "withdraw"]
+__all__ = ["Flow", "Reach", "adrive", "attach", "authorize", "drive", "follow", "operation", "outside", "withdraw"]
 
 _UNAUTHORIZED = 401
+_FORBIDDEN = 403
+_REFUSALS = (_UNAUTHORIZED, _FORBIDDEN)
 _MARK = "gatepass"
+_NEEDS = (Token, Signature)
+
+
+class _Message(msgspec.Struct):
+    """A JSON-RPC message, as far as it tells what is to be done."""
+
+    method: object = ""
+    params: object = None
+
+
+class _Proven(NamedTuple):
+    """Marks a request that carries a proof: of which token, and for what."""
+
+    held: Held
+    key: ProofKey
+    method: str
+    target: str
 
 
 class Url(Protocol):
@@ -44,6 +73,8 @@ class Url(Protocol):
 class Request(Protocol):
     """A request of httpx2 or httpx."""
 
+    @property
+    def method(self) -> str: ...
     @property
     def url(self) -> Any: ...
     @property
@@ -66,15 +97,7 @@ class Response(Protocol):
     def headers(self) -> Any: ...
 
 
-class Need(enum.Enum):
-    """What the flow yields when it wants a token."""
-
-    TOKEN = enum.auto()
-    TOKEN_OR_BARE = enum.auto()
-    """It would rather send a bare request than ask for the wrong scopes."""
-
-
-Flow = Generator[Any, Any, None]
+Flow = Generator[Any, Any, Any]
 
 
 class Reach:
@@ -117,56 +140,145 @@ def authorize(source: Source, reach: Reach, request: Request, unread: type[Excep
         return
     held = source.ready
     if held is None or not (monotonic() < held.fresh_until.mono and time() < held.fresh_until.wall):
-        held = yield (Need.TOKEN_OR_BARE if _replayable(request, unread) else Need.TOKEN)
+        held = yield (TOKEN_OR_BARE if _replayable(request, unread) else TOKEN)
         if held is None:
             withdraw(request)
             response = yield request
-            if not _refused(reach, response, None):
+            if response.status_code != _UNAUTHORIZED or not reach.admits(response.request):
                 return
             source.challenged(_challenge(response))
-            held = yield Need.TOKEN
-    _attach(request, held)
-    response = yield request
-    if not _refused(reach, response, held):
-        return
-    source.challenged(_challenge(response))
-    if not source.reject(held.generation) or not _replayable(request, unread):
-        return
-    held = yield Need.TOKEN
-    _attach(request, held)
-    response = yield request
-    if _refused(reach, response, held):
-        source.reject(held.generation)
+            held = yield TOKEN
+    yield from _insist(source, reach, request, held, unread)
+
+
+def _insist(source: Source, reach: Reach, request: Request, held: Held, unread: type[Exception]) -> Flow:
+    """Send a request with its token, and again with what the resource wants in its place, where that can be had."""
+    renewed = nonce_given = False
+    while True:
+        nonce = source.nonce
+        if held.proof_key is None:
+            _bear(request, held)
+        else:
+            yield from _prove(source, request, held, held.proof_key)
+        response = yield request
+        if held.proof_key is not None:
+            _learn_nonce(source, reach, response)
+        if response.status_code not in _REFUSALS or not _was_ours(reach, response, held):
+            return
+        challenge = _challenge(response)
+        if held.proof_key is not None and _about_the_proof(response):
+            if nonce_given or source.nonce == nonce or not _replayable(request, unread):
+                return
+            nonce_given = True
+        elif response.status_code == _FORBIDDEN:
+            stronger = (
+                (yield from _stronger(source, request, challenge, held)) if _replayable(request, unread) else None
+            )
+            if stronger is None:
+                return
+            held = stronger
+        else:
+            if not renewed:
+                source.challenged(challenge)
+            if not source.reject(held.generation) or renewed or not _replayable(request, unread):
+                return
+            renewed = True
+            held = yield TOKEN
+
+
+def _stronger(source: Source, request: Request, challenge: ResourceChallenge | None, held: Held) -> Flow:
+    """A token with the scopes that the resource wants for this operation; None if it is no use."""
+    if challenge is None or challenge.error != "insufficient_scope":
+        return None
+    wanted = source.step_up(held, challenge, operation(request))
+    if wanted is None:
+        return None
+    try:
+        return (yield Token(scopes=wanted))
+    except GatepassError as failure:
+        text = f"The resource wants a token with the scopes {' '.join(wanted)}, which can't be had. {failure}"
+    source.world.notice(Notice(code="step_up_failed", text=text, level="warning"))
+    return None
+
+
+def attach(source: Source, request: Request) -> Flow:
+    """Put on a request what gets it in, for whoever sends it without an `Auth`."""
+    held = yield TOKEN
+    if held.proof_key is None:
+        _bear(request, held)
+    else:
+        yield from _prove(source, request, held, held.proof_key)
+
+
+def _bear(request: Request, held: Held) -> None:
+    request.headers["Authorization"] = held.authorization
+    request.extensions[_MARK] = True
+
+
+def _prove(source: Source, request: Request, held: Held, key: ProofKey) -> Flow:
+    """Attach the token with a proof for this request, like which there is no other (RFC 9449 §7.1)."""
+    target = _target(request)
+    data = proof_input(
+        key,
+        method=request.method,
+        url=target,
+        issued_at=int(time()),
+        random=urandom(16),
+        token_hash=held.token_hash,
+        nonce=source.nonce,
+    )
+    sign = source.world.sign
+    signature = sign(key.signer, key.algorithm, data) if key.local else (yield Signature(key=key, data=data))
+    request.headers["Authorization"] = held.authorization
+    request.headers["DPoP"] = compact(data, signature)
+    request.extensions[_MARK] = _Proven(held, key, request.method, target)
+
+
+def follow(source: Source, reach: Reach, request: Request) -> Flow:
+    """Make a request right that another was redirected to: no token outside the resource, a new proof inside."""
+    mark = request.extensions.get(_MARK)
+    if not reach.covers(request.url):
+        withdraw(request)
+    elif isinstance(mark, _Proven) and (mark.method, mark.target) != (request.method, _target(request)):
+        yield from _prove(source, request, mark.held, mark.key)
 
 
 def drive(flow: Flow, source: Source, patience_s: float) -> Generator[Any, Any, None]:
     """Run the flow for a synchronous client."""
-    try:
-        step = next(flow)
-        while True:
-            if isinstance(step, Need):
-                bare_ok = step is Need.TOKEN_OR_BARE
-                answer = (source.get_or_bare if bare_ok else source.get)(patience_s)
-            else:
-                answer = yield step
-            step = flow.send(answer)
-    except StopIteration:
-        return
+    go_on: Callable[[Any], Any] = flow.send
+    answer: Any = None
+    while True:
+        try:
+            step = go_on(answer)
+        except StopIteration:
+            return
+        go_on = flow.send
+        if isinstance(step, _NEEDS):
+            try:
+                answer = step.meet(source, patience_s)
+            except GatepassError as failure:
+                go_on, answer = flow.throw, failure
+        else:
+            answer = yield step
 
 
 async def adrive(flow: Flow, source: Source, patience_s: float) -> AsyncGenerator[Any, Any]:
     """Run the flow for an asynchronous client."""
-    try:
-        step = next(flow)
-        while True:
-            if isinstance(step, Need):
-                bare_ok = step is Need.TOKEN_OR_BARE
-                answer = await (source.aget_or_bare if bare_ok else source.aget)(patience_s)
-            else:
-                answer = yield step
-            step = flow.send(answer)
-    except StopIteration:
-        return
+    go_on: Callable[[Any], Any] = flow.send
+    answer: Any = None
+    while True:
+        try:
+            step = go_on(answer)
+        except StopIteration:
+            return
+        go_on = flow.send
+        if isinstance(step, _NEEDS):
+            try:
+                answer = await step.ameet(source, patience_s)
+            except GatepassError as failure:
+                go_on, answer = flow.throw, failure
+        else:
+            answer = yield step
 
 
 def withdraw(request: Request) -> None:
@@ -176,11 +288,9 @@ def withdraw(request: Request) -> None:
             request.headers.pop(name, None)
 
 
-def _refused(reach: Reach, response: Response, held: Held | None) -> bool:
-    """Whether the resource refused what it was sent: that token, or none. Where a redirect led is another matter."""
-    if response.status_code != _UNAUTHORIZED or not reach.admits(response.request):
-        return False
-    return held is None or response.request.headers.get("Authorization") == held.authorization
+def _was_ours(reach: Reach, response: Response, held: Held) -> bool:
+    """Whether the resource refused that token. Where a redirect led is another matter."""
+    return reach.admits(response.request) and response.request.headers.get("Authorization") == held.authorization
 
 
 def _names_its_own_host(request: Request) -> bool:
@@ -198,13 +308,39 @@ def _replayable(request: Request, unread: type[Exception]) -> bool:
     return True
 
 
-def _attach(request: Request, held: Held) -> None:
-    request.headers["Authorization"] = held.authorization
-    request.extensions[_MARK] = True
-
-
-def _challenge(response: Response) -> Any:
+def _challenge(response: Response) -> ResourceChallenge | None:
     return resource_challenge(response.headers.get_list("WWW-Authenticate"))
+
+
+def _about_the_proof(response: Response) -> bool:
+    """Whether it is the proof that is refused, and not the token (RFC 9449 §7.1, §9): a new token would not help."""
+    return dpop_error(response.headers.get_list("WWW-Authenticate")) in {"use_dpop_nonce", "invalid_dpop_proof"}
+
+
+def _learn_nonce(source: Source, reach: Reach, response: Response) -> None:
+    nonce = response.headers.get("DPoP-Nonce")
+    if nonce and reach.covers(response.request.url):
+        source.nonce = nonce
+
+
+def _target(request: Request) -> str:
+    """The URL as a proof names it (RFC 9449 §4.2)."""
+    url = request.url
+    path: bytes = url.raw_path.partition(b"?")[0]
+    return f"{url.scheme}://{url.netloc.decode('ascii')}{path.decode('ascii')}"
+
+
+def operation(request: Request) -> str:
+    """What a request wants done: its method and path, and those of the JSON-RPC message in it."""
+    path: bytes = request.url.raw_path.partition(b"?")[0]
+    try:
+        message = msgspec.json.decode(request.content, type=_Message)
+    except (msgspec.MsgspecError, ValueError):
+        message = _Message()
+    params = message.params if isinstance(message.params, dict) else {}
+    return " ".join(
+        str(part) for part in (request.method, path.decode("ascii"), message.method, params.get("name", ""))
+    )
 
 
 def outside(reach: Reach, url: Any) -> Notice:

@@ -31,6 +31,9 @@ class LocalKey:
 
     __slots__ = ("_algorithms", "_key", "_makers", "_public_jwk")
 
+    local = True
+    """Signing takes microseconds and no I/O."""
+
     def __init__(
         self, key: RSAKey | ECKey | OKPKey, algorithms: tuple[str, ...], public_jwk: dict[str, object]
     ) -> None:

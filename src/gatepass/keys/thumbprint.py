@@ -13,7 +13,7 @@ from gatepass.protocol.jwt import base64url
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["thumbprint", "x5t_s256"]
+__all__ = ["public_members", "thumbprint", "x5t_s256"]
 
 _MEMBERS = {  # RFC 7638 §3.2 and RFC 8037 §2, in the order that is hashed
     "EC": ("crv", "kty", "x", "y"),
@@ -22,8 +22,9 @@ _MEMBERS = {  # RFC 7638 §3.2 and RFC 8037 §2, in the order that is hashed
 }
 
 
-def thumbprint(public_jwk: Mapping[str, object]) -> str:
-    """The SHA-256 thumbprint of a public key (RFC 7638 §3), which many servers use as its ``kid``.
+def public_members(public_jwk: Mapping[str, object]) -> dict[str, object]:
+    """The members that make the public key (RFC 7638 §3.2), and none else: whatever is given, nothing private is among
+    them.
 
     Raises:
         ConfigurationError: it is not the JWK of a public key (code ``key_invalid``).
@@ -32,8 +33,16 @@ def thumbprint(public_jwk: Mapping[str, object]) -> str:
     if not members or not all(isinstance(public_jwk.get(name), str) for name in members):
         msg = f"A JWK of type {', '.join(_MEMBERS)} was expected, with each of its required members."
         raise ConfigurationError(msg, code="key_invalid")
-    required = msgspec.json.encode({name: public_jwk[name] for name in members})
-    return base64url(hashlib.sha256(required).digest())
+    return {name: public_jwk[name] for name in members}
+
+
+def thumbprint(public_jwk: Mapping[str, object]) -> str:
+    """The SHA-256 thumbprint of a public key (RFC 7638 §3), which many servers use as its ``kid``.
+
+    Raises:
+        ConfigurationError: it is not the JWK of a public key (code ``key_invalid``).
+    """
+    return base64url(hashlib.sha256(msgspec.json.encode(public_members(public_jwk))).digest())
 
 
 def x5t_s256(certificate_pem: str) -> str:

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 
 from gatepass.core.value import Value
 from gatepass.core.world import Instant
+from gatepass.dpop import ProofKey, token_hash
 
 if TYPE_CHECKING:
     from gatepass.lifecycle.record import TokenRecord
 
-__all__ = ["Held", "Policy", "State", "back_off_s", "decide", "hold", "negative_memory_s"]
+__all__ = ["Held", "Policy", "State", "asked_for", "back_off_s", "decide", "hold", "negative_memory_s"]
 
 
 class State(enum.Enum):
@@ -58,6 +59,8 @@ class Policy(Value, frozen=True, kw_only=True):
     """How long a final failure is remembered, doubling each time ..."""
     negative_cap_s: float = 600.0
     """... up to this."""
+    step_ups: int = 2
+    """How often one operation at the resource may bring a token with more scopes."""
 
 
 class Held(Value, frozen=True, kw_only=True):
@@ -67,14 +70,18 @@ class Held(Value, frozen=True, kw_only=True):
         fresh_until: renew from here on.
         usable_until: not used from here on.
         authorization: the value of the Authorization header, ready made.
+        proof_key: the key that the token is bound to, if it is (RFC 9449) ...
+        token_hash: ... and what binds a proof to the token.
     """
 
-    hidden = ("authorization",)
+    hidden = ("authorization", "token_hash")
 
     record: TokenRecord
     fresh_until: Instant
     usable_until: Instant
     authorization: str
+    proof_key: ProofKey | None = None
+    token_hash: str | None = None
 
     @property
     def generation(self) -> int:
@@ -82,7 +89,7 @@ class Held(Value, frozen=True, kw_only=True):
         return self.record.generation
 
 
-def hold(record: TokenRecord, now: Instant, policy: Policy, share: float) -> Held:
+def hold(record: TokenRecord, now: Instant, policy: Policy, share: float, proof_key: ProofKey | None = None) -> Held:
     """Place a record on this process's clocks.
 
     Args:
@@ -90,6 +97,7 @@ def hold(record: TokenRecord, now: Instant, policy: Policy, share: float) -> Hel
         now: the present.
         policy: the windows.
         share: where this token's fresh life ends, between `renew_from` and `renew_to`, as a number from 0 to 1.
+        proof_key: the key that the token is bound to, if it is.
     """
     age = max(0.0, now.wall - record.obtained_at)
     from_the_future = record.obtained_at - now.wall > policy.clock_back_s
@@ -104,6 +112,8 @@ def hold(record: TokenRecord, now: Instant, policy: Policy, share: float) -> Hel
         fresh_until=_after(now, -math.inf if from_the_future else fresh_s - age),
         usable_until=_after(now, usable_s - age),
         authorization=f"{record.token_type} {record.access_token}",
+        proof_key=proof_key,
+        token_hash=None if proof_key is None else token_hash(record.access_token),
     )
 
 
@@ -116,6 +126,11 @@ def decide(held: Held | None, now: Instant) -> State:
     if _before(now, held.usable_until):
         return State.STALE
     return State.EXPIRED
+
+
+def asked_for(held: Held, scopes: tuple[str, ...]) -> bool:
+    """Whether the token was asked for with all of these scopes."""
+    return not scopes or set(scopes) <= set(held.record.requested)
 
 
 def back_off_s(

@@ -1,4 +1,4 @@
-"""What is stored, as bytes: a token, what was discovered, and the challenge of a resource.
+"""What is stored, as bytes: a token, what was discovered, the challenge of a resource, a registration, a key.
 
 A record says when things happened (epoch seconds) and how long they last; when to renew is decided on load, by each
 process for itself.
@@ -10,11 +10,11 @@ from typing import TypeVar
 
 import msgspec
 
-from gatepass.discovery import Discovery
 from gatepass.errors import StoreError
-from gatepass.protocol.challenge import ResourceChallenge
 
-__all__ = ["TokenRecord", "decode", "encode"]
+__all__ = ["GeneratedKey", "TokenRecord", "decode", "encode"]
+
+Record = TypeVar("Record")
 
 
 class TokenRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,6 +31,10 @@ class TokenRecord(msgspec.Struct, frozen=True, kw_only=True):
         requested: what was asked for.
         issuer: who issued it.
         resource: for which resource.
+        stepped: the scopes that were asked for beyond the usual ones, since the resource wanted more.
+        refresh_token: what the next token is asked for with, if one was issued.
+        key_thumbprint: of the key that a `DPoP` token is bound to (RFC 9449 §6.1).
+        key_algorithm: what the proofs for it are signed with.
     """
 
     generation: int
@@ -43,15 +47,29 @@ class TokenRecord(msgspec.Struct, frozen=True, kw_only=True):
     requested: tuple[str, ...]
     issuer: str
     resource: str
+    stepped: tuple[str, ...] = ()
+    refresh_token: str | None = None
+    key_thumbprint: str | None = None
+    key_algorithm: str | None = None
 
     def __repr__(self) -> str:
         return f"TokenRecord(generation={self.generation}, issuer={self.issuer!r}, resource={self.resource!r})"
 
 
-Record = TypeVar("Record", TokenRecord, Discovery, ResourceChallenge)
+class GeneratedKey(msgspec.Struct, frozen=True, kw_only=True):
+    """A key that was made for binding tokens to it, as it is kept.
+
+    Attributes:
+        jwk: the private key, as the text of a JWK.
+    """
+
+    jwk: str
+
+    def __repr__(self) -> str:
+        return "GeneratedKey(***)"
 
 
-def encode(record: TokenRecord | Discovery | ResourceChallenge) -> bytes:
+def encode(record: object) -> bytes:
     """The record as JSON."""
     return msgspec.json.encode(record)
 

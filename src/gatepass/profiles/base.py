@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from gatepass.core.secret import Secret  # noqa: TC001 - msgspec reads the annotations
 from gatepass.core.value import Value
 
 if TYPE_CHECKING:
-    from gatepass.core.secret import Secret
+    from gatepass.client_auth.base import ClientAuthentication
     from gatepass.core.target import Target
     from gatepass.core.world import World
     from gatepass.discovery import Discovery
+    from gatepass.dpop import ProofKey
+    from gatepass.grants.errand import Errand
     from gatepass.grants.exchange import Issued
     from gatepass.protocol.challenge import ResourceChallenge
+    from gatepass.protocol.server import ServerMetadata
 
 __all__ = ["Known", "Obtained", "Profile"]
 
@@ -21,12 +25,20 @@ class Known(Value, frozen=True, kw_only=True):
     """What is known before a token is obtained.
 
     Attributes:
+        target: what the user configured.
         discovery: what was discovered, now or earlier.
         challenge: the resource's last challenge, if there was one.
+        stepped: the scopes to ask for beyond these, since the resource wanted more (RFC 6750 §3.1).
+        proof_key: the key that the token is to be bound to, if any.
+        awaited: somebody waits for the token, so that a person may be asked.
     """
 
+    target: Target
     discovery: Discovery
     challenge: ResourceChallenge | None = None
+    stepped: tuple[str, ...] = ()
+    proof_key: ProofKey | None = None
+    awaited: bool = True
 
 
 class Obtained(Value, frozen=True, kw_only=True):
@@ -50,10 +62,34 @@ class Profile(Protocol):
         """Every secret that a token request depends on."""
         ...
 
-    def obtain(self, world: World, target: Target, known: Known) -> Obtained:
+    @property
+    def subject_missing(self) -> bool:
+        """It acts for somebody else and does not say for whom: two such must never share a store."""
+        ...
+
+    @property
+    def portable(self) -> bool:
+        """Its client may go on to another authorization server, should the resource name another one."""
+        ...
+
+    @property
+    def patience_s(self) -> float:
+        """How long a caller waits by default, in seconds."""
+        ...
+
+    def known_as(self, world: World, server: ServerMetadata) -> ClientAuthentication | None:
+        """The client, as this server knows it; None if it does not."""
+        ...
+
+    def disowned(self, world: World, server: ServerMetadata) -> bool:
+        """The server does not know the client (any more); whether that was a registration, which is dropped."""
+        ...
+
+    def grant(self, world: World, errand: Errand) -> Issued:
         """Obtain a token, in one token request where all is as it was discovered.
 
         Raises:
             ConfigurationError, RemoteError, UnreachableError: nothing was obtained.
+            SignInRequiredError: only a person could help, and none can be asked.
         """
         ...

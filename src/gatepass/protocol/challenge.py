@@ -23,7 +23,14 @@ from gatepass.protocol.urls import is_http_url
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Challenge", "ResourceChallenge", "build_challenges", "parse_challenges", "resource_challenge"]
+__all__ = [
+    "Challenge",
+    "ResourceChallenge",
+    "build_challenges",
+    "dpop_error",
+    "parse_challenges",
+    "resource_challenge",
+]
 
 MAX_CHALLENGES = 32
 MAX_PARAMS = 64
@@ -86,6 +93,12 @@ def resource_challenge(lines: Iterable[str]) -> ResourceChallenge | None:
     """
     ours = [_as_resource_challenge(one) for one in parse_challenges(lines) if one.scheme in _OURS]
     return max(ours, key=_weight, default=None)
+
+
+def dpop_error(lines: Iterable[str]) -> str | None:
+    """The error of a DPoP challenge (RFC 9449 §7.1), whatever else is offered beside it; None if there is none."""
+    errors = (one.params.get("error") for one in parse_challenges(lines) if one.scheme == "dpop")
+    return next((error for error in errors if error), None)
 
 
 def _as_resource_challenge(challenge: Challenge) -> ResourceChallenge:

@@ -10,7 +10,7 @@ from gatepass.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["check_scopes", "format_scope", "parse_scope", "select", "step_up", "union", "valid_scope"]
+__all__ = ["Scopes", "check_scopes", "format_scope", "parse_scope", "select", "step_up", "union", "valid_scope"]
 
 Scopes = tuple[str, ...]
 

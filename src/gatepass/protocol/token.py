@@ -7,7 +7,7 @@ error, cleaned, and no error is raised where a local variable shows more.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 from urllib.parse import parse_qsl, quote, quote_plus, urlencode
 
 import msgspec
@@ -22,14 +22,23 @@ from gatepass.protocol.scope import parse_scope
 from gatepass.protocol.text import clean
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from gatepass.core.http import HttpResponse
     from gatepass.core.world import Instant
 
-__all__ = ["TokenResponse", "build_token_request", "clean", "clock_skew_s", "parse_token_response"]
+__all__ = [
+    "Form",
+    "TokenResponse",
+    "build_token_request",
+    "clean",
+    "clock_skew_s",
+    "parse_token_response",
+    "refusal_of",
+]
 
 T = TypeVar("T")
+
+Form = tuple[tuple[str, str | Secret], ...]
+"""Parameters of a request, in order; those that must not be shown are `Secret`s."""
 
 MAX_TOKEN_CHARS = 65_536
 LONGEST_LIFE_S = 315_360_000.0  # ten years: arithmetic on any later date stays exact and storable
@@ -110,7 +119,7 @@ class _Refusal(msgspec.Struct, frozen=True, kw_only=True):
     error_uri: object = None
 
 
-def build_token_request(*, endpoint: str, form: Sequence[tuple[str, str]], headers: Headers = ()) -> HttpRequest:
+def build_token_request(*, endpoint: str, form: Form, headers: Headers = ()) -> HttpRequest:
     """The POST of RFC 6749 §3.2: the form as the body, plus the headers of the client authentication."""
     return HttpRequest(
         method="POST",
@@ -120,8 +129,12 @@ def build_token_request(*, endpoint: str, form: Sequence[tuple[str, str]], heade
             ("Content-Type", "application/x-www-form-urlencoded"),
             *headers,
         ),
-        body=urlencode(form).encode("ascii"),
+        body=urlencode([(name, _clear(value)) for name, value in form]).encode("ascii"),
     )
+
+
+def _clear(value: str | Secret) -> str:
+    return value.reveal() if isinstance(value, Secret) else value
 
 
 def parse_token_response(
@@ -229,7 +242,19 @@ def _invalid(response: HttpResponse, flaw: str, *, retryable: bool) -> RemoteErr
     )
 
 
-def _refusal(response: HttpResponse, now: Instant, masked: tuple[Secret, ...]) -> RemoteError:
+def refusal_of(
+    response: HttpResponse, *, now: Instant, hide: tuple[str | Secret, ...], what: Literal["token", "revocation"]
+) -> RemoteError:
+    """The error that an answer is, in the form of RFC 6749 §5.2, of one of the two endpoints that answer in it.
+
+    Its code is ``{what}_refused``, or ``{what}_endpoint_busy`` (retryable).
+    """
+    masked = tuple(Secret.of(secret) for secret in hide)
+    hide = ()  # from here on a traceback that shows local variables shows none of them
+    return _refusal(response, now, masked, what)
+
+
+def _refusal(response: HttpResponse, now: Instant, masked: tuple[Secret, ...], what: str = "token") -> RemoteError:
     """The error for an answer without a token (RFC 6749 §5.2)."""
     body = _decode(response, _Refusal)
     said = _Refusal() if isinstance(body, Flaw) else body
@@ -237,13 +262,13 @@ def _refusal(response: HttpResponse, now: Instant, masked: tuple[Secret, ...]) -
     description = _words(said.error_description, masked)
     status = response.status
     retryable = _is_trouble(status) or error in _RETRYABLE_ERRORS
-    outcome = "can't answer the token request now" if retryable else "refused the token request"
+    outcome = f"can't answer the {what} request now" if retryable else f"refused the {what} request"
     reason = f": {error}" if error else ""
     words = f' ("{description}")' if description else ""
     return RemoteError(
         f"The authorization server {outcome}{reason}{words}, status {status}. {_advice(error, status)}",
         by="authorization_server",
-        code="token_endpoint_busy" if retryable else "token_refused",
+        code=f"{what}_endpoint_busy" if retryable else f"{what}_refused",
         error=error,
         error_description=description,
         error_uri=_words(said.error_uri, masked),

@@ -1,0 +1,208 @@
+"""Asking a person to sign in: a browser that is opened, and a listener on loopback that takes the answer (RFC 8252).
+
+    listen on loopback -> show the URL -> wait until the browser comes back with our `state` -> thank it
+
+Whatever else comes to the port (another program, a page that guesses it, the browser's own curiosity) is turned away,
+and changes nothing.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+import queue
+import sys
+import threading
+import webbrowser
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, urlsplit
+
+from gatepass.engine.callables import called
+from gatepass.errors import ConfigurationError, SignInRequiredError, UnreachableError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from gatepass.core.world import Contact, Person
+
+__all__ = ["has_browser", "somebody"]
+
+_PATH = "/callback"
+_SLOW_REQUEST_S = 10.0
+_THANKS = b"""<!doctype html><html lang="en"><head><meta charset="utf-8"><title>gatepass</title>
+<meta name="color-scheme" content="light dark"><style>body{font:1.1rem/1.5 system-ui;margin:20vh auto;max-width:32rem;
+padding:0 1rem;text-align:center}</style></head><body><h1>That is all.</h1>
+<p>The program has its answer. You can close this page.</p></body></html>
+"""
+
+
+@contextmanager
+def somebody(contact: Contact, environment: Mapping[str, str] = os.environ) -> Iterator[Person]:
+    """Whoever can be reached that way, for one sign-in.
+
+    Raises:
+        ConfigurationError: the port of the redirect URI can't be listened on (code ``redirect_uri_invalid``).
+    """
+    if contact.ask is None and not has_browser(environment):
+        yield _Nobody(contact.redirect_uri or contact.last_redirect_uri or f"http://127.0.0.1{_PATH}")
+        return
+    if contact.redirect_uri is not None and not _is_loopback_http(contact.redirect_uri):
+        yield _Correspondent(contact)
+        return
+    listener = _listen(contact)
+    thread = threading.Thread(target=listener.serve_forever, name="gatepass sign-in", args=(0.05,), daemon=True)
+    thread.start()
+    try:
+        yield _AtTheBrowser(contact, listener)
+    finally:
+        listener.shutdown()
+        listener.server_close()
+        thread.join()
+
+
+def has_browser(environment: Mapping[str, str]) -> bool:
+    """Whether a browser can be opened that somebody sees: not in CI, not without a screen, not in a remote shell."""
+    if environment.get("CI") or environment.get("GITHUB_ACTIONS"):
+        return False
+    if not environment.get("BROWSER"):
+        screen = any(environment.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
+        local = sys.platform in {"darwin", "win32"} and not environment.get("SSH_CONNECTION")
+        if not (screen or local):
+            return False
+    try:
+        webbrowser.get()
+    except webbrowser.Error:
+        return False
+    return True
+
+
+class _Nobody:
+    """A process without a browser: the URL goes to whoever reads the error."""
+
+    def __init__(self, redirect_uri: str) -> None:
+        self.redirect_uri = redirect_uri
+
+    def ask(self, url: str) -> str:
+        msg = (
+            f"A person has to sign in, and this process can't open a browser. Sign in once where one is, with the same "
+            f"store, or show people the URL yourself with AuthorizationCode(ask=...): {url}"
+        )
+        raise SignInRequiredError(msg, code="sign_in_required").with_(url=url)
+
+
+class _Correspondent:
+    """Somebody whom only the user's callback reaches, and who is sent back to a place of the user's own."""
+
+    def __init__(self, contact: Contact) -> None:
+        self.redirect_uri = contact.redirect_uri or ""
+        self._contact = contact
+
+    def ask(self, url: str) -> str:
+        answer = _shown(self._contact, url)
+        if answer is None:
+            msg = "ask=... must return the URL that the person was sent back to: redirect_uri is not on loopback."
+            raise ConfigurationError(msg, code="ask_failed")
+        return answer
+
+
+class _AtTheBrowser:
+    """Somebody who comes back to our listener, or whose answer the user's callback returns."""
+
+    def __init__(self, contact: Contact, listener: _Listener) -> None:
+        self.redirect_uri = listener.redirect_uri
+        self._contact = contact
+        self._listener = listener
+
+    def ask(self, url: str) -> str:
+        self._listener.expect(url)
+        if self._contact.ask is not None:
+            answer = _shown(self._contact, url)
+            if answer is not None:
+                return answer
+        elif not webbrowser.open(url):
+            raise SignInRequiredError(f"No browser could be opened: {url}", code="sign_in_required").with_(url=url)
+        with suppress(queue.Empty):
+            return self._listener.answers.get(timeout=self._contact.timeout_s)
+        msg = f"Nobody signed in within {self._contact.timeout_s:g} s. Try again, or give more time with timeout_s=..."
+        raise UnreachableError(msg, code="sign_in_timeout")
+
+
+def _shown(contact: Contact, url: str) -> str | None:
+    """What the user's callback makes of the URL."""
+    answer = called(contact.ask, url, what="ask=...", code="ask_failed", timeout_s=contact.timeout_s)
+    return answer.strip() if isinstance(answer, str) else None
+
+
+class _Listener(ThreadingHTTPServer):
+    """Takes one answer on loopback."""
+
+    daemon_threads = True
+    allow_reuse_address = False
+
+    def __init__(self, host: str, port: int, path: str) -> None:
+        super().__init__((host, port), _Handler)
+        shown = f"[{host}]" if ":" in host else host
+        self.path = path
+        self.redirect_uri = f"http://{shown}:{self.server_port}{path}"
+        self.answers: queue.Queue[str] = queue.Queue(1)
+        self._state = ""
+
+    def expect(self, url: str) -> None:
+        """Take the answer to this authorization request, and no other."""
+        self._state = next(iter(parse_qs(urlsplit(url).query).get("state", ())), "")
+
+    def is_ours(self, target: str) -> bool:
+        """Whether the request for this path and query is the answer."""
+        parts = urlsplit(target)
+        state = next(iter(parse_qs(parts.query).get("state", ())), "")
+        return (
+            parts.path == self.path and bool(self._state) and hmac.compare_digest(state.encode(), self._state.encode())
+        )
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Whatever a stranger does to the connection is no news."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Listener
+    timeout = _SLOW_REQUEST_S
+
+    def do_GET(self) -> None:
+        if not self.server.is_ours(self.path):
+            self.send_error(404)
+            return
+        with suppress(queue.Full):  # the page was loaded twice
+            self.server.answers.put_nowait(f"{self.server.redirect_uri}?{urlsplit(self.path).query}")
+        self.send_response(200)
+        for name, value in (
+            ("Content-Type", "text/html; charset=utf-8"),
+            ("Content-Length", str(len(_THANKS))),
+            ("Cache-Control", "no-store"),
+            ("Referrer-Policy", "no-referrer"),
+            ("Connection", "close"),
+        ):
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(_THANKS)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - as it is called there
+        """The request line holds the code."""
+
+
+def _is_loopback_http(uri: str) -> bool:
+    parts = urlsplit(uri)
+    return parts.scheme == "http" and parts.hostname in {"127.0.0.1", "::1", "localhost"}
+
+
+def _listen(contact: Contact) -> _Listener:
+    """On the port that was configured; else that of the last time if it is free, else any (RFC 8252 §7.3)."""
+    wanted = urlsplit(contact.redirect_uri or contact.last_redirect_uri or f"http://127.0.0.1{_PATH}")
+    host, path = wanted.hostname or "127.0.0.1", wanted.path or "/"
+    ports = (wanted.port or 0,) if contact.redirect_uri is not None else (wanted.port or 0, 0)
+    for port in ports:
+        with suppress(OSError):
+            return _Listener(host, port, path)
+    msg = f"redirect_uri is on port {ports[0]}, which can't be listened on: is another program there?"
+    raise ConfigurationError(msg, code="redirect_uri_invalid")

@@ -1,0 +1,129 @@
+"""Registration: how a client becomes known to an authorization server, in MCP's order.
+
+    registered beforehand -> client ID metadata document -> dynamic registration (RFC 7591)
+
+The first of the three is a client authentication that the user gives; the other two are here. What one server issued is
+kept under its issuer, and shown to no other.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from gatepass.client_auth.client_secret import ClientSecret, SecretMethod
+from gatepass.client_auth.public_client import PublicClient
+from gatepass.core.value import Value
+from gatepass.core.world import Notice
+from gatepass.errors import ConfigurationError
+from gatepass.protocol.registration import (
+    ClientMetadata,
+    Registration,
+    build_registration_request,
+    parse_registration_response,
+)
+from gatepass.protocol.urls import is_loopback, shown
+
+if TYPE_CHECKING:
+    from gatepass.client_auth.base import ClientAuthentication
+    from gatepass.core.world import World
+    from gatepass.protocol.server import ServerMetadata
+
+__all__ = ["Applicant", "enrolled", "forget_registration", "register", "registered_redirect_uri"]
+
+_ABLE = ("none", "client_secret_basic", "client_secret_post")
+"""How a client that registers itself can authenticate, what it likes best first: it has no secret worth the name."""
+
+
+class Applicant(Value, frozen=True, kw_only=True):
+    """A program that has no client id of its own yet.
+
+    Attributes:
+        name: what people are shown.
+        metadata_url: the address of its client ID metadata document, if it publishes one: its client id everywhere.
+    """
+
+    name: str
+    metadata_url: str | None = None
+
+
+def enrolled(world: World, applicant: Applicant, server: ServerMetadata) -> ClientAuthentication | None:
+    """The client as this server knows it already; None if it must register first.
+
+    Raises:
+        ConfigurationError: there is no way to become known to the server (code ``client_unknown``).
+    """
+    if applicant.metadata_url is not None and server.client_id_metadata_document_supported:
+        return PublicClient(applicant.metadata_url)
+    known = _registration(world, applicant, server)
+    if known is not None:
+        return _client(known)
+    if server.registration_endpoint is not None:
+        return None
+    supports = "supports neither client ID metadata documents nor dynamic registration"
+    if server.client_id_metadata_document_supported:
+        supports = (
+            "knows clients by their client ID metadata documents: give the address of yours (client_metadata_url)"
+        )
+    msg = f"The authorization server {shown(server.issuer)} {supports}. Or register a client there: client=..."
+    raise ConfigurationError(msg, code="client_unknown")
+
+
+def register(
+    world: World, applicant: Applicant, server: ServerMetadata, redirect_uri: str, *, dpop: bool
+) -> ClientAuthentication:
+    """Register at this server (RFC 7591 §3), and keep what it answers.
+
+    Args:
+        world: the way out.
+        applicant: who registers.
+        server: the authorization server, which has a registration endpoint.
+        redirect_uri: where a person is sent back to.
+        dpop: tokens are to be bound to a key (RFC 9449 §5.2).
+
+    Raises:
+        RemoteError, UnreachableError: the server does not do it.
+    """
+    metadata = ClientMetadata(
+        client_name=applicant.name,
+        redirect_uris=(redirect_uri,),
+        token_endpoint_auth_method=_method(server),
+        application_type="native" if is_loopback(redirect_uri) or not redirect_uri.startswith("http") else "web",
+        grant_types=("authorization_code", "refresh_token"),
+        response_types=("code",),
+        dpop_bound_access_tokens=dpop,
+    )
+    response = world.send(build_registration_request(server.registration_endpoint or "", metadata))
+    registration = parse_registration_response(response, issuer=server.issuer, asked=metadata, now=world.now())
+    world.keep(registration, server.issuer, applicant.name)
+    text = f"Registered at {shown(server.issuer)} as the client {registration.client_id}."
+    world.notice(Notice(code="client_registered", text=text))
+    return _client(registration)
+
+
+def registered_redirect_uri(world: World, applicant: Applicant, server: ServerMetadata) -> str | None:
+    """Where a person was to be sent back to when the client registered; many servers insist on it, port and all."""
+    known = _registration(world, applicant, server)
+    return known.redirect_uri if known else None
+
+
+def forget_registration(world: World, applicant: Applicant, server: ServerMetadata) -> None:
+    """The server does not know the client any more: it registers anew the next time."""
+    world.drop(Registration, server.issuer, applicant.name)
+
+
+def _registration(world: World, applicant: Applicant, server: ServerMetadata) -> Registration | None:
+    known = world.recall(Registration, server.issuer, applicant.name)
+    ended = known is not None and known.expires_at is not None and known.expires_at <= world.now().wall
+    return known if known is not None and known.issuer == server.issuer and not ended else None
+
+
+def _method(server: ServerMetadata) -> str:
+    """How to authenticate, of the ways that the server offers (RFC 8414 §2); it may decide otherwise."""
+    offered = server.token_endpoint_auth_methods_supported
+    return next((method for method in _ABLE if not offered or method in offered), _ABLE[0])
+
+
+def _client(registration: Registration) -> ClientAuthentication:
+    if registration.client_secret is None or registration.method not in _ABLE[1:]:
+        return PublicClient(registration.client_id)
+    return ClientSecret(registration.client_id, registration.client_secret, cast("SecretMethod", registration.method))
