@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import subprocess
 import sys
@@ -13,6 +14,12 @@ from interop.node.install import NODE, installed
 
 CLIENT = Path(__file__).with_name("client.py")
 SPEC_VERSIONS = ("2025-11-25", "2026-07-28")
+"""The two wires. An extension belongs to no version, and is played at both."""
+BEFORE = "2025-03-26"
+"""The version of the scenarios for old servers."""
+
+
+_LISTED = re.compile(r"- (?P<name>auth/\S+) \[(?P<versions>[^\]]*)\]")
 
 
 class Check(msgspec.Struct, frozen=True):
@@ -36,6 +43,11 @@ class Played(msgspec.Struct, frozen=True, kw_only=True):
     checks: list[Check]
     exit_code: int
     log: str
+
+    @property
+    def clean(self) -> bool:
+        """Something was checked, and neither the suite nor the client has anything to complain of."""
+        return self.exit_code == 0 and {check.status for check in self.checks} in ({"SUCCESS"}, {"SUCCESS", "INFO"})
 
     def ids(self, *statuses: str) -> list[str]:
         """The checks that ended so."""
@@ -65,10 +77,16 @@ def play(scenario: str, spec_version: str, results: Path) -> Played:
     return Played(checks=checks, exit_code=ran.returncode, log=ran.stdout + ran.stderr)
 
 
-def auth_scenarios() -> list[str]:
-    """Every scenario for clients that is about authorization, of every suite in the package."""
-    names = (line.strip().removeprefix("- ").split(" ")[0] for line in _suite("list", "--client").stdout.splitlines())
-    return [name for name in names if name.startswith("auth/")]
+def plays() -> list[tuple[str, str]]:
+    """Every scenario for clients that is about authorization, of every suite in the package, at each version."""
+    found = (_LISTED.search(line) for line in _suite("list", "--client").stdout.splitlines())
+    return [(match["name"], version) for match in found if match for version in _versions(match["versions"])]
+
+
+def _versions(listed: str) -> tuple[str, ...]:
+    if listed == "extension":
+        return SPEC_VERSIONS
+    return tuple(version for version in (BEFORE, *SPEC_VERSIONS) if version in listed.split(","))
 
 
 def _suite(*arguments: str) -> subprocess.CompletedProcess[str]:
