@@ -81,15 +81,16 @@ def sdk_key_auth(site: Site, pem: str) -> httpx2.Auth:
     )
 
 
-def gatepass_holding(url: str) -> Auth:
+def gatepass_holding(url: str, *, dpop: bool | str = False) -> Auth:
     """gatepass with a fresh token that cost no network."""
-    answer = {"access_token": A_TOKEN, "token_type": "Bearer", "expires_in": 86_400}
+    answer = {"access_token": A_TOKEN, "token_type": "DPoP" if dpop else "Bearer", "expires_in": 86_400}
     auth = Auth(
         url,
         ClientCredentials(ClientSecret(CLIENT_ID, CLIENT_SECRET)),
         issuer="https://auth.example.com",
         token_endpoint="https://auth.example.com/token",
         scopes=SCOPE,
+        dpop=dpop,
         http=TokenHttp(transport=httpx2.MockTransport(lambda _: httpx2.Response(200, json=answer))),
     )
     auth.token()

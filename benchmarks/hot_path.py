@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from benchmarks.bench import Bench
 
-__all__ = ["hot_path"]
+__all__ = ["answer", "hot_path", "quickest_rounds", "undisturbed"]
 
 URL = "https://mcp.example.com/mcp"
 CALLS = 50
@@ -40,7 +40,7 @@ def hot_path(bench: Bench) -> Iterator[Result]:
 def _sync(rounds: int) -> dict[str, list[float]]:
     contenders = {FIXED: FixedHeader(), GATEPASS: gatepass_holding(URL)}  # the SDK has no synchronous side
     clients = {
-        name: httpx2.Client(auth=auth, transport=httpx2.MockTransport(_answer)) for name, auth in contenders.items()
+        name: httpx2.Client(auth=auth, transport=httpx2.MockTransport(answer)) for name, auth in contenders.items()
     }
 
     def sampler(http: httpx2.Client) -> Callable[[], float]:
@@ -52,14 +52,13 @@ def _sync(rounds: int) -> dict[str, list[float]]:
 
         return sample
 
-    return _undisturbed({name: sampler(http) for name, http in clients.items()}, rounds)
+    return undisturbed({name: sampler(http) for name, http in clients.items()}, rounds)
 
 
 def _async(rounds: int) -> dict[str, list[float]]:
     contenders = {FIXED: FixedHeader(), GATEPASS: gatepass_holding(URL), SDK: sdk_holding(URL)}
     clients = {
-        name: httpx2.AsyncClient(auth=auth, transport=httpx2.MockTransport(_answer))
-        for name, auth in contenders.items()
+        name: httpx2.AsyncClient(auth=auth, transport=httpx2.MockTransport(answer)) for name, auth in contenders.items()
     }
 
     async def calls(http: httpx2.AsyncClient) -> float:
@@ -73,10 +72,10 @@ def _async(rounds: int) -> dict[str, list[float]]:
         def sampler(http: httpx2.AsyncClient) -> Callable[[], float]:
             return lambda: runner.run(calls(http))
 
-        return _undisturbed({name: sampler(http) for name, http in clients.items()}, rounds)
+        return undisturbed({name: sampler(http) for name, http in clients.items()}, rounds)
 
 
-def _undisturbed(samples: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
+def undisturbed(samples: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
     """As `interleave`, without the collector's pauses, which strike whoever is running."""
     gc.collect()
     gc.disable()
@@ -87,7 +86,7 @@ def _undisturbed(samples: Mapping[str, Callable[[], float]], rounds: int) -> dic
 
 
 def _result(measure: str, seconds: Mapping[str, Sequence[float]]) -> Result:
-    quick = _quickest_rounds(seconds)
+    quick = quickest_rounds(seconds)
     added_us = {name: median(map(sub, took, quick[FIXED])) * 1e6 for name, took in quick.items()}
     return Result(
         measure=measure,
@@ -99,11 +98,12 @@ def _result(measure: str, seconds: Mapping[str, Sequence[float]]) -> Result:
     )
 
 
-def _quickest_rounds(seconds: Mapping[str, Sequence[float]]) -> dict[str, tuple[float, ...]]:
+def quickest_rounds(seconds: Mapping[str, Sequence[float]]) -> dict[str, tuple[float, ...]]:
     """The quarter of the rounds in which the machine had least else to do, whole, so that differences stay fair."""
     rounds = sorted(zip(*seconds.values(), strict=False), key=sum)
     return dict(zip(seconds, zip(*rounds[: max(1, len(rounds) // 4)], strict=True), strict=True))
 
 
-def _answer(_: httpx2.Request) -> httpx2.Response:
+def answer(_: httpx2.Request) -> httpx2.Response:
+    """The resource, in this process."""
     return httpx2.Response(200)

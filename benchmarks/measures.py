@@ -8,6 +8,7 @@ from benchmarks.assertion import assertion
 from benchmarks.concurrency import concurrency, long_poll
 from benchmarks.hot_path import hot_path
 from benchmarks.mcp_client import mcp_client
+from benchmarks.proof import proof
 from benchmarks.requests_sent import requests_sent
 from benchmarks.short_tokens import short_tokens
 from benchmarks.startup import first_answer, import_time, processes
@@ -31,4 +32,5 @@ ALL: dict[str, Callable[[Bench], Iterator[Result]]] = {
     "import": import_time,
     "start": first_answer,
     "assertion": assertion,
+    "proof": proof,
 }

@@ -103,6 +103,7 @@ class JarWorld:
         self.refreshes: list[HttpResponse | GatepassError] = []
         self.posted: list[dict[str, str]] = []
         self.shown_certificate: str | None = None
+        self.request_timeout_s = 10.0
 
     def now(self) -> Instant:
         return self._clock.now()
@@ -159,6 +160,7 @@ class JarProfile:
     secrets: tuple[Secret, ...] = ()
     subject_missing: bool = False
     portable: bool = False
+    attended: bool = False
     patience_s: float = 10.0
     refresh_token: Secret | None = None
 

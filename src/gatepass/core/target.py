@@ -18,13 +18,15 @@ class Target(Value, frozen=True, kw_only=True):
         resource: the resource indicator to send instead of the discovered one.
         send_resource: False leaves the resource indicator out (some servers refuse it).
         audience: the `audience` parameter that some servers want.
-        extra: more parameters for each token request.
+        extra: more parameters for each token request; their values may be secret.
         allow_metadata_origins: origins other than the resource's that may serve its metadata.
         allow_endpoint_origins: origins other than an unpinned issuer's that its endpoints may have.
         allow_legacy_discovery: without resource metadata, take the resource's own origin for its authorization server.
         step_up: whether scopes beyond the pinned ones may be asked for when the resource wants them.
         tolerate_issuer_slash: take an issuer that differs only by a trailing slash for the same.
     """
+
+    hidden = ("extra",)
 
     endpoint: str
     issuer: str | None = None

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from gatepass.core.http import HttpRequest, HttpResponse
 
-__all__ = ["AssertionSource", "Contact", "Instant", "Notice", "Person", "PrivateKey", "Signer", "World"]
+__all__ = ["Ask", "AssertionSource", "Contact", "Instant", "Notice", "Person", "PrivateKey", "Signer", "World"]
 
 Record = TypeVar("Record")
 
@@ -82,18 +82,21 @@ A callable that returns None says that what it would ask is not here.
 """
 
 
+Ask = Callable[[str], str | Awaitable[str | None] | None]
+"""Shows a person a URL. It returns the one that they were sent back to, or None where a listener waits for that."""
+
+
 class Contact(Value, frozen=True, kw_only=True):
     """How a person is reached.
 
     Attributes:
-        ask: shows the person a URL; plain or async. It may return the URL that the person was sent back to; if it
-            returns None, a listener on loopback waits for that. Without one, the system's browser is opened.
+        ask: shows the person the URL, plain or async; without one, the system's browser is opened.
         redirect_uri: where the person is sent back to; None for a port of the system's choosing on loopback ...
         last_redirect_uri: ... or for the one of an earlier time, if it is free.
         timeout_s: how long the person may take, in seconds.
     """
 
-    ask: Callable[[str], str | Awaitable[str | None] | None] | None = None
+    ask: Ask | None = None
     redirect_uri: str | None = None
     last_redirect_uri: str | None = None
     timeout_s: float = 300.0

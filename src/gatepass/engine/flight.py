@@ -35,8 +35,8 @@ __all__ = ["Flight"]
 _LEASE_POLL_S = (0.050, 0.250)
 _LEASE_S = 5.0
 """Longer than a renewal takes, shorter than a caller's patience: a holder that died delays nobody past its deadline."""
-_SPENDING_LEASE_S = 30.0
-"""Longer than a token request can take: nobody else may use the refresh token while its answer is on the way."""
+_REQUESTS_OF_A_RENEWAL = 3
+"""The request, once more with a nonce, once more where the endpoint has moved to."""
 
 
 class Flight:
@@ -212,10 +212,10 @@ class Flight:
 
     def _lease_s(self) -> float:
         """How long nobody else should ask for this token."""
-        if self._spends():
-            return _SPENDING_LEASE_S
-        patience_s = self._source.profile.patience_s
-        return _LEASE_S if patience_s <= 2 * _LEASE_S else patience_s  # a person takes longer than a server
+        source = self._source
+        if self._spends():  # nobody may use the refresh token while its answer can be on the way
+            return max(_LEASE_S, _REQUESTS_OF_A_RENEWAL * source.world.request_timeout_s)
+        return source.profile.patience_s if source.profile.attended else _LEASE_S
 
     def _mint(self) -> None:
         source = self._source
@@ -263,10 +263,14 @@ class Flight:
         return None
 
     def _renewed(self, known: Known) -> Obtained | None:
-        """By the refresh token of the last token, unless more is wanted than was granted then."""
+        """By the refresh token of the last token, unless more is wanted than was asked for then.
+
+        That the usual scopes are other ones by now is no reason to ask a person again.
+        """
         source, held = self._source, self._source.held
+        wanted = known.stepped if source.profile.attended else scopes_wanted(known)
         refresh_token = source.refresh_token(known.discovery.server.issuer)
-        if held is None or refresh_token is None or not asked_for(held, scopes_wanted(known)):
+        if held is None or refresh_token is None or not asked_for(held, wanted):
             return None
         obtained = renew(source.world, source.profile, known, refresh_token)
         if obtained is None:

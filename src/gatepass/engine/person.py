@@ -11,25 +11,28 @@ from __future__ import annotations
 import hmac
 import os
 import queue
+import secrets
+import socket
 import sys
 import threading
 import webbrowser
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 from urllib.parse import parse_qs, urlsplit
 
 from gatepass.engine.callables import called
 from gatepass.errors import ConfigurationError, SignInRequiredError, UnreachableError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Generator, Mapping
 
     from gatepass.core.world import Contact, Person
 
 __all__ = ["has_browser", "somebody"]
 
 _PATH = "/callback"
+_LOWEST_PORT, _PORTS = 20_000, 12_000
 _SLOW_REQUEST_S = 10.0
 _THANKS = b"""<!doctype html><html lang="en"><head><meta charset="utf-8"><title>gatepass</title>
 <meta name="color-scheme" content="light dark"><style>body{font:1.1rem/1.5 system-ui;margin:20vh auto;max-width:32rem;
@@ -39,14 +42,14 @@ padding:0 1rem;text-align:center}</style></head><body><h1>That is all.</h1>
 
 
 @contextmanager
-def somebody(contact: Contact, environment: Mapping[str, str] = os.environ) -> Iterator[Person]:
+def somebody(contact: Contact, environment: Mapping[str, str] = os.environ) -> Generator[Person]:
     """Whoever can be reached that way, for one sign-in.
 
     Raises:
         ConfigurationError: the port of the redirect URI can't be listened on (code ``redirect_uri_invalid``).
     """
     if contact.ask is None and not has_browser(environment):
-        yield _Nobody(contact.redirect_uri or contact.last_redirect_uri or f"http://127.0.0.1{_PATH}")
+        yield _Nobody(contact.redirect_uri or contact.last_redirect_uri or _somewhere())
         return
     if contact.redirect_uri is not None and not _is_loopback_http(contact.redirect_uri):
         yield _Correspondent(contact)
@@ -60,6 +63,11 @@ def somebody(contact: Contact, environment: Mapping[str, str] = os.environ) -> I
         listener.shutdown()
         listener.server_close()
         thread.join()
+
+
+def _somewhere() -> str:
+    """A redirect URI for a listener that will be there another time: on a port that the system gives to no other."""
+    return f"http://127.0.0.1:{_LOWEST_PORT + secrets.randbelow(_PORTS)}{_PATH}"
 
 
 def has_browser(environment: Mapping[str, str]) -> bool:
@@ -142,6 +150,7 @@ class _Listener(ThreadingHTTPServer):
     allow_reuse_address = False
 
     def __init__(self, host: str, port: int, path: str) -> None:
+        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         super().__init__((host, port), _Handler)
         shown = f"[{host}]" if ":" in host else host
         self.path = path
@@ -166,15 +175,15 @@ class _Listener(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server: _Listener
     timeout = _SLOW_REQUEST_S
 
     def do_GET(self) -> None:
-        if not self.server.is_ours(self.path):
+        listener = cast("_Listener", self.server)
+        if not listener.is_ours(self.path):
             self.send_error(404)
             return
         with suppress(queue.Full):  # the page was loaded twice
-            self.server.answers.put_nowait(f"{self.server.redirect_uri}?{urlsplit(self.path).query}")
+            listener.answers.put_nowait(f"{listener.redirect_uri}?{urlsplit(self.path).query}")
         self.send_response(200)
         for name, value in (
             ("Content-Type", "text/html; charset=utf-8"),

@@ -74,6 +74,7 @@ class Shelf:
         self._key = f"key.{_digest(*self._whose)}"
         self._versions: dict[str, int] = {}
         self._own: dict[str, object] = {}
+        self._made: GeneratedKey | None = None
         self._kept_challenge: ResourceChallenge | None = None
         self._broken: str | None = None
         self._rest_until_mono = float("-inf")
@@ -131,6 +132,7 @@ class Shelf:
         Raises:
             StoreError: it may still be there.
         """
+        self._made = None
         for name in (self._token, self._key):
             self._versions.pop(name, None)
             self._try("delete", partial(self._store.delete, name))
@@ -138,12 +140,11 @@ class Shelf:
     def generated_key(self, make: Callable[[], GeneratedKey]) -> GeneratedKey:
         """The key that was made for this identity's tokens; of several processes that make one, the first wins."""
         kept = self._read(self._key, GeneratedKey)
-        if kept is not None:
-            return kept
-        made = make()
-        if self._write(self._key, encode(made)):
-            return made
-        return self._read(self._key, GeneratedKey) or made
+        if kept is None:
+            made = self._made or make()
+            kept = made if self._write(self._key, encode(made)) else self._read(self._key, GeneratedKey) or made
+        self._made = kept
+        return kept
 
     def recall(self, kind: type[Record], *name: str) -> Record | None:
         """What a step of the protocol kept under that name; what this process kept serves where the store fails."""

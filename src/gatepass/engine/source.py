@@ -21,7 +21,7 @@ from gatepass.engine.flight import Flight
 from gatepass.engine.shelf import Shelf
 from gatepass.engine.wake import ThreadWaiter, Waiter, task_waiter
 from gatepass.engine.work import do, do_async
-from gatepass.errors import GatepassError, SignInRequiredError, UnreachableError
+from gatepass.errors import GatepassError, RemoteError, SignInRequiredError, UnreachableError
 from gatepass.grants.revocation import revoke
 from gatepass.keys.thumbprint import thumbprint
 from gatepass.lifecycle.policy import Held, Policy, State, asked_for, back_off_s, decide, hold, negative_memory_s
@@ -94,7 +94,6 @@ class Source:
         self._not_before_mono = float("-inf")
         self._silent_until_mono = float("-inf")
         self._spent = 0
-        self._generated: Signer | None = None
         self._step_ups = StepUps(None if target.step_up else target.scopes, policy)
 
     # What callers do.
@@ -263,7 +262,6 @@ class Source:
             self._step_ups = StepUps(None if self.target.step_up else self.target.scopes, self.policy)
             self.succeeded()
             self._forced_mono = float("-inf")
-            self._generated = None
             if flight is not None:
                 flight.called_off = True
         return held
@@ -309,8 +307,15 @@ class Source:
         refresh_token = held.record.refresh_token
         if refresh_token is not None:  # first, since it could bring other tokens (RFC 7009 §2.1)
             revoke(self.world, client, server, Secret(refresh_token), "refresh_token")
-        revoke(self.world, client, server, Secret(held.record.access_token), "access_token")
-        return True
+        try:
+            revoke(self.world, client, server, Secret(held.record.access_token), "access_token")
+        except RemoteError as problem:
+            refusal = problem.again()
+        else:
+            return True
+        if refusal.error != "unsupported_token_type":  # a JWT, say, which lives until it ends (RFC 7009 §2.2.1)
+            raise refusal
+        return refresh_token is not None
 
     # What a flight reports.
 
@@ -340,7 +345,7 @@ class Source:
         bound_to = (certificate,) if certificate else ()
         signer: Signer | None = None
         if self.dpop is True:
-            signer = self._generated = self._generated or self.world.signer(self._generated_key())
+            signer = self.world.signer(self._generated_key())
         elif self.dpop:
             signer = self.world.signer(self.dpop)
             bound_to = (*bound_to, thumbprint(signer.public_jwk))

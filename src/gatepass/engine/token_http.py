@@ -175,6 +175,11 @@ class TokenHttp:
             _quiet.on = False
         raise error
 
+    @property
+    def timeout_s(self) -> float:
+        """How long one request may take in all, in seconds."""
+        return self._timeout_s
+
     def certificate(self) -> str | None:
         """The thumbprint of the client certificate (RFC 8705 §3.1), read again when its file has changed; None if none.
 

@@ -125,6 +125,11 @@ class RealWorld:
         del answer  # a traceback that shows locals must not show it
         raise ConfigurationError(f"{_SOURCE} failed: a {kind} instead of a string.", code=_SOURCE_FAILED)
 
+    @property
+    def request_timeout_s(self) -> float:
+        """How long one request may take at the most, in seconds."""
+        return self._http.timeout_s
+
     def certificate(self) -> str | None:
         return self._http.certificate()
 

@@ -42,8 +42,8 @@ _OURS = frozenset(
     {
         "assertion", "audience", "client_assertion", "client_assertion_type", "client_id", "client_secret", "code",
         "code_challenge", "code_challenge_method", "code_verifier", "dpop_jkt", "grant_type", "password",
-        "redirect_uri", "refresh_token", "requested_token_type", "resource", "response_type", "scope", "state", "subject_token",
-        "subject_token_type", "username",
+        "redirect_uri", "refresh_token", "requested_token_type", "resource", "response_type", "scope", "state",
+        "subject_token", "subject_token_type", "username",
     }
 )  # fmt: skip
 """Parameters of a token request that have a place of their own."""

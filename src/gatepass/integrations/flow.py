@@ -41,11 +41,33 @@ _MARK = "gatepass"
 _NEEDS = (Token, Signature)
 
 
-class _Message(msgspec.Struct):
+class _Params(msgspec.Struct, frozen=True):
+    name: str = ""
+
+
+class _Message(msgspec.Struct, frozen=True):
     """A JSON-RPC message, as far as it tells what is to be done."""
 
-    method: object = ""
-    params: object = None
+    method: str = ""
+    params: _Params = _Params()
+
+
+class _Tried:
+    """What was tried for one request that was refused.
+
+    Attributes:
+        once: its body can be sent only once.
+        nonce: what stood in its last proof.
+        nonce_given: it was sent again with a nonce that the resource had given.
+        renewed: it was sent again with a renewed token.
+    """
+
+    __slots__ = ("nonce", "nonce_given", "once", "renewed")
+
+    def __init__(self, *, once: bool) -> None:
+        self.once = once
+        self.nonce: str | None = None
+        self.nonce_given = self.renewed = False
 
 
 class _Proven(NamedTuple):
@@ -151,10 +173,10 @@ def authorize(source: Source, reach: Reach, request: Request, unread: type[Excep
     yield from _insist(source, reach, request, held, unread)
 
 
-def _insist(source: Source, reach: Reach, request: Request, held: Held, unread: type[Exception]) -> Flow:
+def _insist(source: Source, reach: Reach, request: Request, held: Held | None, unread: type[Exception]) -> Flow:
     """Send a request with its token, and again with what the resource wants in its place, where that can be had."""
-    renewed = nonce_given = False
-    while True:
+    tried: _Tried | None = None
+    while held is not None:
         nonce = source.nonce
         if held.proof_key is None:
             _bear(request, held)
@@ -165,25 +187,26 @@ def _insist(source: Source, reach: Reach, request: Request, held: Held, unread: 
             _learn_nonce(source, reach, response)
         if response.status_code not in _REFUSALS or not _was_ours(reach, response, held):
             return
-        challenge = _challenge(response)
-        if held.proof_key is not None and _about_the_proof(response):
-            if nonce_given or source.nonce == nonce or not _replayable(request, unread):
-                return
-            nonce_given = True
-        elif response.status_code == _FORBIDDEN:
-            stronger = (
-                (yield from _stronger(source, request, challenge, held)) if _replayable(request, unread) else None
-            )
-            if stronger is None:
-                return
-            held = stronger
-        else:
-            if not renewed:
-                source.challenged(challenge)
-            if not source.reject(held.generation) or renewed or not _replayable(request, unread):
-                return
-            renewed = True
-            held = yield TOKEN
+        tried = tried or _Tried(once=not _replayable(request, unread))
+        tried.nonce = nonce
+        held = yield from _another(source, request, response, held, tried)
+
+
+def _another(source: Source, request: Request, response: Response, held: Held, tried: _Tried) -> Flow:
+    """The token for another try; None where the refusal is the caller's."""
+    challenge = _challenge(response)
+    if held.proof_key is not None and _about_the_proof(response):
+        again = not tried.once and not tried.nonce_given and source.nonce != tried.nonce
+        tried.nonce_given = True
+        return held if again else None
+    if response.status_code == _FORBIDDEN:
+        return None if tried.once else (yield from _stronger(source, request, challenge, held))
+    if not tried.renewed:
+        source.challenged(challenge)
+    if not source.reject(held.generation) or tried.renewed or tried.once:
+        return None
+    tried.renewed = True
+    return (yield TOKEN)
 
 
 def _stronger(source: Source, request: Request, challenge: ResourceChallenge | None, held: Held) -> Flow:
@@ -337,10 +360,7 @@ def operation(request: Request) -> str:
         message = msgspec.json.decode(request.content, type=_Message)
     except (msgspec.MsgspecError, ValueError):
         message = _Message()
-    params = message.params if isinstance(message.params, dict) else {}
-    return " ".join(
-        str(part) for part in (request.method, path.decode("ascii"), message.method, params.get("name", ""))
-    )
+    return f"{request.method} {path.decode('ascii')} {message.method} {message.params.name}".rstrip()
 
 
 def outside(reach: Reach, url: Any) -> Notice:

@@ -8,20 +8,18 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gatepass.client_auth.base import ClientAuthentication, check_text, shown
-from gatepass.client_auth.public_client import as_client
+from gatepass.client_auth.public_client import as_client, no_client
 from gatepass.core.duration import is_duration
 from gatepass.core.world import Contact
 from gatepass.errors import ConfigurationError, RemoteError, SignInRequiredError
 from gatepass.grants.authorization_code import check_authorization_endpoint, request_by_code
 from gatepass.protocol.scope import union
-from gatepass.protocol.urls import is_http_url, is_loopback
+from gatepass.protocol.urls import covers, is_http_url, is_loopback, origin
 from gatepass.registration import Applicant, enrolled, forget_registration, register, registered_redirect_uri
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from gatepass.core.secret import Secret
-    from gatepass.core.world import World
+    from gatepass.core.world import Ask, World
     from gatepass.grants.errand import Errand
     from gatepass.grants.exchange import Issued
     from gatepass.protocol.server import ServerMetadata
@@ -69,12 +67,17 @@ class AuthorizationCode:
         *,
         client_metadata_url: str | None = None,
         client_name: str = "gatepass",
-        ask: Callable[[str], str | Awaitable[str | None] | None] | None = None,
+        ask: Ask | None = None,
         redirect_uri: str | None = None,
         offline_access: bool = True,
         timeout_s: float = 300.0,
         subject: str | None = None,
     ) -> None:
+        kind, known = type(client).__name__, as_client(client)
+        missing = client is None
+        del client  # a secret, perhaps, which a traceback would show
+        if known is None and not missing:
+            raise no_client(kind)
         contact = Contact(
             ask=_checked_ask(ask),
             redirect_uri=_checked_redirect(redirect_uri, ask),
@@ -82,7 +85,7 @@ class AuthorizationCode:
         )
         name = check_text(client_name, field="client_name")
         applicant = Applicant(name=name, metadata_url=_checked_metadata_url(client_metadata_url))
-        object.__setattr__(self, "client", None if client is None else as_client(client))
+        object.__setattr__(self, "client", known)
         object.__setattr__(self, "applicant", applicant)
         object.__setattr__(self, "contact", contact)
         object.__setattr__(self, "offline_access", offline_access)
@@ -104,6 +107,10 @@ class AuthorizationCode:
     @property
     def portable(self) -> bool:
         return self.client is None
+
+    @property
+    def attended(self) -> bool:
+        return True
 
     @property
     def patience_s(self) -> float:
@@ -132,7 +139,8 @@ class AuthorizationCode:
             errand = msgspec.structs.replace(errand, scopes=union(errand.scopes, (_OFFLINE,)))
         last = registered_redirect_uri(world, self.applicant, server) if self.client is None else None
         with world.person(msgspec.structs.replace(self.contact, last_redirect_uri=last)) as person:
-            if client is None:
+            moved = last not in (None, person.redirect_uri)  # many servers compare the port, too
+            if client is None or (moved and server.registration_endpoint is not None):
                 dpop = errand.proof_key is not None
                 client = register(world, self.applicant, server, person.redirect_uri, dpop=dpop)
             try:
@@ -144,7 +152,7 @@ class AuthorizationCode:
         raise refusal
 
 
-def _checked_ask(ask: object) -> Callable[[str], str | Awaitable[str | None] | None] | None:
+def _checked_ask(ask: Ask | None) -> Ask | None:
     if ask is None or callable(ask):
         return ask
     msg = f"ask must be a function that is given the URL, not {type(ask).__name__}."
@@ -154,23 +162,36 @@ def _checked_ask(ask: object) -> Callable[[str], str | Awaitable[str | None] | N
 def _checked_redirect(redirect_uri: str | None, ask: object) -> str | None:
     if redirect_uri is None:
         return None
-    if not is_http_url(redirect_uri):
-        msg = "redirect_uri is no http or https URL. Leave it out for a free port on loopback."
+    if not is_http_url(redirect_uri) or "#" in redirect_uri:
+        msg = "redirect_uri is no http or https URL without a fragment. Leave it out for a free port on loopback."
         raise ConfigurationError(msg, code="redirect_uri_invalid")
-    if not is_loopback(redirect_uri) and ask is None:
+    encrypted = redirect_uri.lower().startswith("https:")
+    if not encrypted and not is_loopback(redirect_uri):
         msg = (
-            "redirect_uri is not on loopback, where gatepass could listen: give ask=..., too, which returns the answer."
+            "redirect_uri is not encrypted: whoever is on the way could read the code. Use https, or http on loopback."
+        )
+        raise ConfigurationError(msg, code="redirect_uri_invalid")
+    if encrypted and ask is None:
+        msg = (
+            "redirect_uri is not http on loopback, where gatepass could listen: give ask=..., too, which returns the "
+            "answer."
         )
         raise ConfigurationError(msg, code="redirect_uri_invalid")
     return redirect_uri
 
 
 def _checked_metadata_url(url: str | None) -> str | None:
-    """A client id that is a URL (draft-ietf-oauth-client-id-metadata-document §3): https, with a path."""
-    if url is None or (url.startswith("https://") and is_http_url(url) and url.partition("://")[2].partition("/")[2]):
+    """A client id that is a URL (draft-ietf-oauth-client-id-metadata-document §3): https, with a path and no tricks."""
+    if url is None or (is_http_url(url) and url.startswith("https://") and covers(url, url) and _path(url) != "/"):
         return url
-    msg = "client_metadata_url must be an https URL with a path, such as https://example.com/client.json."
+    msg = (
+        "client_metadata_url must be an https URL with a path and no fragment, such as https://example.com/client.json."
+    )
     raise ConfigurationError(msg, code="client_metadata_url_invalid")
+
+
+def _path(url: str) -> str:
+    return url.removeprefix(origin(url)).partition("?")[0] or "/"
 
 
 def _checked_timeout(timeout_s: object) -> float:

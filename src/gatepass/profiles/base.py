@@ -73,6 +73,11 @@ class Profile(Protocol):
         ...
 
     @property
+    def attended(self) -> bool:
+        """A person may have to be asked, who takes longer than a server and would rather not be asked again."""
+        ...
+
+    @property
     def patience_s(self) -> float:
         """How long a caller waits by default, in seconds."""
         ...

@@ -47,6 +47,7 @@ class ClientCredentials(Value, frozen=True):
 
     subject_missing = False
     portable = False
+    attended = False
     patience_s = 10.0
 
     def known_as(self, world: World, server: ServerMetadata) -> ClientAuthentication:  # noqa: ARG002 - the same for all

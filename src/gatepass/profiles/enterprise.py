@@ -15,7 +15,7 @@ from gatepass.client_auth.base import ClientAuthentication, check_text, is_clien
 from gatepass.core.secret import Secret
 from gatepass.core.value import Value
 from gatepass.discovery import KnownServer, discover_server
-from gatepass.errors import ConfigurationError
+from gatepass.errors import ConfigurationError, RemoteError
 from gatepass.grants.jwt_bearer import request_jwt_bearer
 from gatepass.grants.token_exchange import request_id_jag
 from gatepass.protocol.server import ServerMetadata
@@ -52,13 +52,13 @@ class IdentityProvider(Value, frozen=True):
     token_endpoint: str | None = None
 
     def __post_init__(self) -> None:
-        check_issuer(self.issuer, field="issuer")
-        if self.token_endpoint is not None:
-            require_secure(self.token_endpoint, field="token_endpoint")
         if not is_client(self.client):
             msgspec.structs.force_setattr(self, "client", None)  # a secret, perhaps, which a traceback would show
             msg = "IdentityProvider takes a client authentication, such as ClientSecret(...) or PublicClient(...)."
             raise ConfigurationError(msg, code="client_invalid")
+        check_issuer(self.issuer, field="issuer")
+        if self.token_endpoint is not None:
+            require_secure(self.token_endpoint, field="token_endpoint")
 
     def server(self, world: World) -> ServerMetadata:
         """Its metadata, read once for all while it may be kept."""
@@ -114,11 +114,8 @@ class EnterpriseAuthorization:
             del client
             msg = "client must be a client authentication, such as ClientSecret(...) or PrivateKeyJwt(...)."
             raise ConfigurationError(msg, code="client_invalid")
-        if not isinstance(idp, IdentityProvider):
-            msg = f"idp must be an IdentityProvider(...), not {type(idp).__name__}."
-            raise ConfigurationError(msg, code="idp_invalid")
         object.__setattr__(self, "client", client)
-        object.__setattr__(self, "idp", idp)
+        object.__setattr__(self, "idp", _checked_idp(idp))
         object.__setattr__(self, "subject_token", masked)
         object.__setattr__(self, "subject_token_type", _checked_type(subject_token_type))
         object.__setattr__(self, "subject", None if subject is None else check_text(subject, field="subject"))
@@ -142,6 +139,10 @@ class EnterpriseAuthorization:
         return False
 
     @property
+    def attended(self) -> bool:
+        return False
+
+    @property
     def patience_s(self) -> float:
         return 10.0
 
@@ -156,17 +157,26 @@ class EnterpriseAuthorization:
 
     def grant(self, world: World, errand: Errand) -> Issued:
         self.client.choose(errand.server)
+        return request_jwt_bearer(world, self.client, errand, self._id_jag(world, errand))
+
+    def _id_jag(self, world: World, errand: Errand) -> Secret:
+        """What the identity provider grants; where it refuses, the error says that it was not the other server."""
         at_the_idp = msgspec.structs.replace(errand, server=self.idp.server(world), proof_key=None)
+        self.idp.client.choose(at_the_idp.server)
         identity = self._identity(world)
-        id_jag = request_id_jag(
-            world,
-            self.idp.client,
-            at_the_idp,
-            audience=errand.server.issuer,
-            subject_token=identity,
-            subject_token_type=self.subject_token_type,
-        )
-        return request_jwt_bearer(world, self.client, errand, id_jag)
+        try:
+            return request_id_jag(
+                world,
+                self.idp.client,
+                at_the_idp,
+                audience=errand.server.issuer,
+                subject_token=identity,
+                subject_token_type=self.subject_token_type,
+            )
+        except RemoteError as problem:
+            refusal = problem.again()
+        refusal.args = (f"At the identity provider {self.idp.issuer}: {refusal}",)
+        raise refusal
 
     def _identity(self, world: World) -> Secret:
         """The user's identity; what is a JWT is not sent when it has ended."""
@@ -174,6 +184,13 @@ class EnterpriseAuthorization:
         if self.subject_token_type == _TYPES["id_token"]:
             return read_assertion(world, self.subject_token, client_id, field="subject_token")
         return Secret(world.assertion(self.subject_token, client_id).strip())
+
+
+def _checked_idp(idp: object) -> IdentityProvider:
+    if isinstance(idp, IdentityProvider):
+        return idp
+    msg = f"idp must be an IdentityProvider(...), not {type(idp).__name__}."
+    raise ConfigurationError(msg, code="idp_invalid")
 
 
 def _checked_type(token_type: str) -> str:

@@ -27,6 +27,8 @@ __all__ = ["obtain", "renew", "scopes_wanted"]
 
 _JUST_NOW_S = 5.0
 _MOVED_STATUSES = frozenset({301, 302, 303, 307, 308, 404, 405, 410})
+_OF_THE_PROOF = frozenset({"invalid_dpop_proof", "use_dpop_nonce"})
+"""What says nothing about the refresh token that came with the proof (RFC 9449 §5, §8)."""
 
 
 def obtain(world: World, profile: Profile, known: Known) -> Obtained:
@@ -60,7 +62,9 @@ def renew(world: World, profile: Profile, known: Known, refresh_token: Secret) -
     except RemoteError as problem:
         refusal = problem.again()
     disowned = refusal.error == "invalid_client" and profile.disowned(world, known.discovery.server)
-    if refusal.retryable or refusal.error is None or (refusal.error == "invalid_client" and not disowned):
+    if refusal.retryable or refusal.error is None or refusal.error in _OF_THE_PROOF:
+        raise refusal
+    if refusal.error == "invalid_client" and not disowned:
         raise refusal
     text = f"The refresh token is refused, and is not used again. {refusal}"
     world.notice(Notice(code="refresh_refused", text=text, level="warning"))

@@ -15,7 +15,7 @@ from gatepass.client_auth.assertion import (
 )
 from gatepass.client_auth.base import ClientAuthentication, check_text, shown
 from gatepass.client_auth.nobody import Nobody
-from gatepass.client_auth.public_client import as_client
+from gatepass.client_auth.public_client import as_client, no_client
 from gatepass.errors import ConfigurationError
 from gatepass.grants.jwt_bearer import request_jwt_bearer
 
@@ -66,8 +66,12 @@ class WorkloadIdentity:
         if masked is None:
             msg = f"source must be a JWT, a Secret or a callable, not {kind}."
             raise ConfigurationError(msg, code="source_invalid")
+        kind, known = type(client).__name__, Nobody() if client is None else as_client(client)
+        del client  # a secret, perhaps, which a traceback would show
+        if known is None:
+            raise no_client(kind)
         object.__setattr__(self, "source", masked)
-        object.__setattr__(self, "client", Nobody() if client is None else as_client(client))
+        object.__setattr__(self, "client", known)
         object.__setattr__(self, "audience", check_text(audience, field="audience"))
         object.__setattr__(self, "subject", None if subject is None else check_text(subject, field="subject"))
 
@@ -85,6 +89,10 @@ class WorkloadIdentity:
 
     @property
     def portable(self) -> bool:
+        return False
+
+    @property
+    def attended(self) -> bool:
         return False
 
     @property

@@ -57,7 +57,7 @@ def code_challenge(verifier: str) -> str:
 
 def build_authorization_url(endpoint: str, parameters: Sequence[tuple[str, str]]) -> str:
     """Where the person goes (RFC 6749 §4.1.1); a query that the endpoint has already is kept (§3.1)."""
-    return f"{endpoint}{'&' if urlsplit(endpoint).query else '?'}{urlencode(parameters)}"
+    return f"{endpoint}{'&' if '?' in endpoint else '?'}{urlencode(parameters)}"
 
 
 def parse_authorization_response(url: str, asked: Asked) -> Secret:
@@ -116,12 +116,12 @@ def _refusal(answer: dict[str, str]) -> RemoteError | None:
     """RFC 6749 §4.1.2.1."""
     if "error" not in answer:
         return None
-    error = clean(answer["error"]) or "an error without a name"
+    error = clean(answer["error"])
     description = clean(answer.get("error_description", ""))
     words = f' ("{description}")' if description else ""
-    advice = _ADVICE.get(error, "Ask whoever runs the authorization server what it expects.")
+    advice = _ADVICE.get(error or "", "Ask whoever runs the authorization server what it expects.")
     return RemoteError(
-        f"The authorization server refused: {error}{words}. {advice}",
+        f"The authorization server refused: {error or 'an error without a name'}{words}. {advice}",
         code="authorization_refused",
         error=error,
         error_description=description,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["ClientMetadata", "Registration", "build_registration_request", "parse_registration_response"]
 
 _SUCCESS = (200, 201)
+_VSCHARS = re.compile(r"[\x20-\x7e]+")
+"""What a client id and a client secret are made of (RFC 6749, appendix A.1 and A.2)."""
 
 
 class ClientMetadata(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -61,7 +64,7 @@ class _Answer(msgspec.Struct, frozen=True, kw_only=True):
 
     client_id: str
     client_secret: str | None = None
-    client_secret_expires_at: float = 0.0
+    client_secret_expires_at: float | None = None
     token_endpoint_auth_method: str | None = None
 
     def __repr__(self) -> str:
@@ -99,7 +102,7 @@ def parse_registration_response(
     if response.status not in _SUCCESS:
         raise _refusal(response, now)
     answer = decode(response.body, _Answer)
-    flaw = answer.text if isinstance(answer, Flaw) else None if answer.client_id else "client_id is empty"
+    flaw = answer.text if isinstance(answer, Flaw) else _flaw(answer)
     if isinstance(answer, Flaw) or flaw is not None:
         msg = f"The authorization server's registration response can't be used: {flaw}. Register the client yourself."
         raise RemoteError(msg, code="registration_invalid", status=response.status, by="authorization_server")
@@ -109,8 +112,17 @@ def parse_registration_response(
         client_secret=answer.client_secret or None,
         method=answer.token_endpoint_auth_method or asked.token_endpoint_auth_method,
         redirect_uri=asked.redirect_uris[0],
-        expires_at=answer.client_secret_expires_at or None,
+        expires_at=(answer.client_secret_expires_at or None) if answer.client_secret else None,
     )
+
+
+def _flaw(answer: _Answer) -> str | None:
+    """What makes a well-formed answer unusable, without a word of it."""
+    if not _VSCHARS.fullmatch(answer.client_id):
+        return "client_id is empty, or holds what is no printable ASCII"
+    if answer.client_secret and not _VSCHARS.fullmatch(answer.client_secret):
+        return "client_secret holds what is no printable ASCII"
+    return None
 
 
 def _refusal(response: HttpResponse, now: Instant) -> RemoteError:

@@ -52,6 +52,10 @@ _FORM_START = re.compile(rb"[a-z_]+=")
 _MAX_FORM_FIELDS = 100
 _VISIBLE = re.compile(r"[\x21-\x7e]+")
 _NUMBER = re.compile(r"[0-9]{1,18}(?:\.[0-9]{1,18})?")
+_BINDING = {
+    "bearer": ", but Bearer: the server does not bind this client's tokens to a key (RFC 9449 §5)",
+    "dpop": ", but DPoP: the server binds this client's tokens to a key, which dpop=True makes",
+}
 _RETRYABLE_ERRORS = frozenset({"server_error", "temporarily_unavailable"})
 
 _ADVICE = {
@@ -193,7 +197,7 @@ def _flaw(grant: _Grant, token_types: tuple[str, ...]) -> str | None:
     if not grant.token_type:
         return "token_type is missing"
     if _token_type(grant, token_types) is None:
-        return f"token_type is not {' or '.join(token_types)}"
+        return f"token_type is not {' or '.join(token_types)}{_BINDING.get(grant.token_type.lower(), '')}"
     for name, value in (("expires_in", grant.expires_in), ("refresh_in", grant.refresh_in)):
         if value is not None and _seconds(value) is None:
             return f"{name} is not a number of seconds"
@@ -266,7 +270,7 @@ def _refusal(response: HttpResponse, now: Instant, masked: tuple[Secret, ...], w
     reason = f": {error}" if error else ""
     words = f' ("{description}")' if description else ""
     return RemoteError(
-        f"The authorization server {outcome}{reason}{words}, status {status}. {_advice(error, status)}",
+        f"The authorization server {outcome}{reason}{words}, status {status}. {_advice(error, status, what)}",
         by="authorization_server",
         code=f"{what}_endpoint_busy" if retryable else f"{what}_refused",
         error=error,
@@ -282,15 +286,15 @@ def _is_trouble(status: int) -> bool:
     return status in (REQUEST_TIMEOUT, TOO_MANY_REQUESTS) or status >= SERVER_ERROR
 
 
-def _advice(error: str | None, status: int) -> str:
+def _advice(error: str | None, status: int, what: str) -> str:
     if error in _ADVICE:
         return _ADVICE[error]
     if _is_trouble(status):
         return "Try again later."
     if status in _REDIRECTS:
-        return "The token endpoint redirects, which is never followed: configure or publish the URL it leads to."
+        return f"The {what} endpoint redirects, which is never followed: configure or publish the URL it leads to."
     if status in _MISSING_ENDPOINT:
-        return "There is no token endpoint at this URL: check the server's metadata or the one configured."
+        return f"There is no {what} endpoint at this URL: check the server's metadata or the one configured."
     if status in _NO_ENTRY:
         return _ADVICE["invalid_client"]
     return "Ask whoever runs the authorization server what it expects."
