@@ -160,6 +160,7 @@ class JarProfile:
     secrets: tuple[Secret, ...] = ()
     subject_missing: bool = False
     portable: bool = False
+    extension: str | None = None
     attended: bool = False
     patience_s: float = 10.0
     refresh_token: Secret | None = None

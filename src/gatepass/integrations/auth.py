@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Auth"]
 
+_DPOP = "io.modelcontextprotocol/auth/dpop"
 _shared_http = TokenHttp()
 _shared_keys = KeyRing()
 
@@ -124,6 +125,8 @@ class Auth(httpx2.Auth):
         """The URL of the MCP endpoint, as it was given."""
         self.resource = target.endpoint
         """The same in canonical form, which tells what a token may be sent to (RFC 8707 §2)."""
+        self.extensions = tuple(name for name in (profile.extension, _DPOP if key else None) if name)
+        """The extensions of MCP that a client of this way in advertises."""
         self._deadline_s = profile.patience_s if deadline_s is None else deadline_s
         self.reach = Reach(httpx2.URL(target.endpoint), whole_origin=whole_origin)
         self._http = http if http is not None else _shared_http

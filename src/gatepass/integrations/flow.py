@@ -37,12 +37,14 @@ __all__ = ["Flow", "Reach", "adrive", "attach", "authorize", "drive", "follow", 
 _UNAUTHORIZED = 401
 _FORBIDDEN = 403
 _REFUSALS = (_UNAUTHORIZED, _FORBIDDEN)
+_NONCE_WANTED, _PROOF_REFUSED = "use_dpop_nonce", "invalid_dpop_proof"
 _MARK = "gatepass"
 _NEEDS = (Token, Signature)
 
 
 class _Params(msgspec.Struct, frozen=True):
     name: str = ""
+    uri: str = ""
 
 
 class _Message(msgspec.Struct, frozen=True):
@@ -71,12 +73,11 @@ class _Tried:
 
 
 class _Proven(NamedTuple):
-    """Marks a request that carries a proof: of which token, and for what."""
+    """Marks a request that carries a proof: for which token, and whether it has been sent."""
 
     held: Held
     key: ProofKey
-    method: str
-    target: str
+    sent: bool = False
 
 
 class Url(Protocol):
@@ -166,6 +167,7 @@ def authorize(source: Source, reach: Reach, request: Request, unread: type[Excep
         if held is None:
             withdraw(request)
             response = yield request
+            _learn_nonce(source, reach, response)
             if response.status_code != _UNAUTHORIZED or not reach.admits(response.request):
                 return
             source.challenged(_challenge(response))
@@ -195,8 +197,9 @@ def _insist(source: Source, reach: Reach, request: Request, held: Held | None, u
 def _another(source: Source, request: Request, response: Response, held: Held, tried: _Tried) -> Flow:
     """The token for another try; None where the refusal is the caller's."""
     challenge = _challenge(response)
-    if held.proof_key is not None and _about_the_proof(response):
-        again = not tried.once and not tried.nonce_given and source.nonce != tried.nonce
+    refusal = _of_the_proof(response) if held.proof_key is not None else None
+    if refusal is not None:
+        again = refusal == _NONCE_WANTED and not (tried.once or tried.nonce_given or source.nonce == tried.nonce)
         tried.nonce_given = True
         return held if again else None
     if response.status_code == _FORBIDDEN:
@@ -213,13 +216,16 @@ def _stronger(source: Source, request: Request, challenge: ResourceChallenge | N
     """A token with the scopes that the resource wants for this operation; None if it is no use."""
     if challenge is None or challenge.error != "insufficient_scope":
         return None
-    wanted = source.step_up(held, challenge, operation(request))
+    wanted = source.step_up(held, challenge, tried := operation(request))
     if wanted is None:
         return None
     try:
-        return (yield Token(scopes=wanted))
+        stronger: Held = yield Token(scopes=wanted)
     except GatepassError as failure:
         text = f"The resource wants a token with the scopes {' '.join(wanted)}, which can't be had. {failure}"
+    else:
+        source.stepped_up(stronger, tried)
+        return stronger
     source.world.notice(Notice(code="step_up_failed", text=text, level="warning"))
     return None
 
@@ -240,11 +246,10 @@ def _bear(request: Request, held: Held) -> None:
 
 def _prove(source: Source, request: Request, held: Held, key: ProofKey) -> Flow:
     """Attach the token with a proof for this request, like which there is no other (RFC 9449 §7.1)."""
-    target = _target(request)
     data = proof_input(
         key,
         method=request.method,
-        url=target,
+        url=_target(request),
         issued_at=int(time()),
         random=urandom(16),
         token_hash=held.token_hash,
@@ -254,16 +259,21 @@ def _prove(source: Source, request: Request, held: Held, key: ProofKey) -> Flow:
     signature = sign(key.signer, key.algorithm, data) if key.local else (yield Signature(key=key, data=data))
     request.headers["Authorization"] = held.authorization
     request.headers["DPoP"] = compact(data, signature)
-    request.extensions[_MARK] = _Proven(held, key, request.method, target)
+    request.extensions[_MARK] = _Proven(held, key)
 
 
 def follow(source: Source, reach: Reach, request: Request) -> Flow:
-    """Make a request right that another was redirected to: no token outside the resource, a new proof inside."""
+    """Make a request right that another was redirected to: no token outside the resource, a new proof inside.
+
+    It is called before each request that is sent. The first of them has a proof that was not sent yet.
+    """
     mark = request.extensions.get(_MARK)
     if not reach.covers(request.url):
         withdraw(request)
-    elif isinstance(mark, _Proven) and (mark.method, mark.target) != (request.method, _target(request)):
-        yield from _prove(source, request, mark.held, mark.key)
+    elif isinstance(mark, _Proven):
+        if mark.sent:
+            yield from _prove(source, request, mark.held, mark.key)
+        request.extensions[_MARK] = mark._replace(sent=True)
 
 
 def drive(flow: Flow, source: Source, patience_s: float) -> Generator[Any, Any, None]:
@@ -335,9 +345,10 @@ def _challenge(response: Response) -> ResourceChallenge | None:
     return resource_challenge(response.headers.get_list("WWW-Authenticate"))
 
 
-def _about_the_proof(response: Response) -> bool:
-    """Whether it is the proof that is refused, and not the token (RFC 9449 §7.1, §9): a new token would not help."""
-    return dpop_error(response.headers.get_list("WWW-Authenticate")) in {"use_dpop_nonce", "invalid_dpop_proof"}
+def _of_the_proof(response: Response) -> str | None:
+    """Why the proof is refused, if it is not the token (RFC 9449 §7.1, §9): another token would not help."""
+    error = dpop_error(response.headers.get_list("WWW-Authenticate"))
+    return error if error in {_NONCE_WANTED, _PROOF_REFUSED} else None
 
 
 def _learn_nonce(source: Source, reach: Reach, response: Response) -> None:
@@ -360,7 +371,8 @@ def operation(request: Request) -> str:
         message = msgspec.json.decode(request.content, type=_Message)
     except (msgspec.MsgspecError, ValueError):
         message = _Message()
-    return f"{request.method} {path.decode('ascii')} {message.method} {message.params.name}".rstrip()
+    what = message.params.name or message.params.uri
+    return f"{request.method} {path.decode('ascii')} {message.method} {what}".rstrip()
 
 
 def outside(reach: Reach, url: Any) -> Notice:

@@ -18,7 +18,14 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 
 from gatepass.engine.token_http import unreachable
-from gatepass.errors import ConfigurationError, GatepassError, RemoteError, StoreError, UnreachableError
+from gatepass.errors import (
+    ConfigurationError,
+    GatepassError,
+    RemoteError,
+    SignInRequiredError,
+    StoreError,
+    UnreachableError,
+)
 from gatepass.integrations.client import AuthorizedAsyncClient
 from gatepass.protocol.challenge import resource_challenge
 
@@ -31,10 +38,7 @@ if TYPE_CHECKING:
 
     from gatepass.integrations.auth import Auth
 
-__all__ = ["EXTENSION", "McpHttpClient", "authorization_error", "connect"]
-
-EXTENSION = "io.modelcontextprotocol/oauth-client-credentials"
-"""The extension that the client advertises (SEP-1046)."""
+__all__ = ["McpHttpClient", "authorization_error", "connect"]
 
 AUTHORIZATION_FAILED = -32011
 """The JSON-RPC error code of a call that authorization stopped."""
@@ -44,7 +48,9 @@ _SEAL = os.urandom(16).hex()
 
 _log = logging.getLogger("gatepass")
 _REFUSED = frozenset({401, 403})
-_ERRORS = {kind.__name__: kind for kind in (ConfigurationError, RemoteError, UnreachableError, StoreError)}
+_ERRORS = {
+    kind.__name__: kind for kind in (ConfigurationError, RemoteError, SignInRequiredError, UnreachableError, StoreError)
+}
 _FIELDS = ("code", "error", "error_description", "error_uri", "status", "retryable", "retry_at", "by")
 _TIMEOUT = httpx2.Timeout(30.0, read=300.0)
 
@@ -71,7 +77,10 @@ def connect(
         options: keyword options of `mcp.Client`.
     """
     return _Session(
-        _transport(auth, http_options or {}), mode=mode, extensions=[advertise(EXTENSION), *extensions], **options
+        _transport(auth, http_options or {}),
+        mode=mode,
+        extensions=[*map(advertise, auth.extensions), *extensions],
+        **options,
     )
 
 
@@ -83,7 +92,7 @@ def authorization_error(error: MCPError) -> GatepassError | None:
     if data.get("seal") != _SEAL:  # a server may answer like us, but it can't know this
         return None
     kind = _ERRORS.get(str(data.get("kind")), GatepassError)
-    return kind(error.error.message).with_(**{field: data.get(field) for field in _FIELDS})
+    return kind(error.error.message).with_(**{field: data[field] for field in (*_FIELDS, "url") if field in data})
 
 
 class _Session(Client):
@@ -191,7 +200,9 @@ def _answer(request: httpx2.Request, failure: GatepassError) -> httpx2.Response:
 
 def failure_data(failure: GatepassError) -> dict[str, Any]:
     """The failure as the `data` of a JSON-RPC error, from which `authorization_error` makes it again."""
-    return {"seal": _SEAL, "kind": type(failure).__name__, **{field: getattr(failure, field) for field in _FIELDS}}
+    url = {"url": failure.url} if isinstance(failure, SignInRequiredError) else {}
+    fields = {field: getattr(failure, field) for field in _FIELDS}
+    return {"seal": _SEAL, "kind": type(failure).__name__, **fields, **url}
 
 
 def _message(request: httpx2.Request) -> dict[str, Any]:

@@ -42,8 +42,8 @@ class Signature(Value, frozen=True, kw_only=True):
     def meet(self, source: Source, patience_s: float) -> bytes:  # noqa: ARG002 - a signer has time-outs of its own
         return source.world.sign(self.key.signer, self.key.algorithm, self.data)
 
-    async def ameet(self, source: Source, patience_s: float) -> bytes:  # noqa: ARG002 - likewise
-        return await source.ado(partial(source.world.sign, self.key.signer, self.key.algorithm, self.data))
+    async def ameet(self, source: Source, patience_s: float) -> bytes:
+        return await source.ado(partial(source.world.sign, self.key.signer, self.key.algorithm, self.data), patience_s)
 
 
 TOKEN = Token()

@@ -101,6 +101,10 @@ class AuthorizationCode:
         return self.client.secrets if self.client else ()
 
     @property
+    def extension(self) -> None:
+        return None
+
+    @property
     def subject_missing(self) -> bool:
         return self.subject is None
 

@@ -63,6 +63,11 @@ class Profile(Protocol):
         ...
 
     @property
+    def extension(self) -> str | None:
+        """The extension of MCP that this way in is, which a client advertises in its capabilities."""
+        ...
+
+    @property
     def subject_missing(self) -> bool:
         """It acts for somebody else and does not say for whom: two such must never share a store."""
         ...

@@ -45,6 +45,7 @@ class ClientCredentials(Value, frozen=True):
     def secrets(self) -> tuple[Secret, ...]:
         return self.client.secrets
 
+    extension = "io.modelcontextprotocol/oauth-client-credentials"
     subject_missing = False
     portable = False
     attended = False

@@ -131,6 +131,10 @@ class EnterpriseAuthorization:
         return (*source_secrets(self.subject_token), *self.idp.client.secrets, *self.client.secrets)
 
     @property
+    def extension(self) -> str:
+        return "io.modelcontextprotocol/enterprise-managed-authorization"
+
+    @property
     def subject_missing(self) -> bool:
         return self.subject is None
 

@@ -84,6 +84,10 @@ class WorkloadIdentity:
         return (*source_secrets(self.source), *self.client.secrets)
 
     @property
+    def extension(self) -> str:
+        return "io.modelcontextprotocol/auth/wif"
+
+    @property
     def subject_missing(self) -> bool:
         return self.subject is None
 
