@@ -52,6 +52,45 @@ def ask(http, auth_server):
     return ask
 
 
+@pytest.fixture
+def metadata(http, auth_server):
+    """Reads what a server says of itself."""
+
+    def metadata(server=auth_server):
+        return http.get(f"{server.origin}/.well-known/oauth-authorization-server{server.path}").json()
+
+    return metadata
+
+
+@pytest.fixture(scope="session")
+def proof_key():
+    return ECKey.generate_key("P-256")
+
+
+@pytest.fixture(scope="session")
+def other_key():
+    return ECKey.generate_key("P-256")
+
+
+@pytest.fixture
+def proof(auth_server, proof_key):
+    """A DPoP proof for the token endpoint, right in everything but what is asked for; None leaves something out."""
+
+    def proof(*, key=proof_key, header=None, **claims):
+        right = {"typ": "dpop+jwt", "alg": "ES256", "jwk": key.as_dict(private=False)}
+        header = {name: value for name, value in {**right, **(header or {})}.items() if value is not None}
+        right = {
+            "jti": secrets.token_urlsafe(12),
+            "htm": "POST",
+            "htu": auth_server.token_endpoint,
+            "iat": int(time.time()),
+        }
+        claims = {name: value for name, value in {**right, **claims}.items() if value is not None}
+        return jwt.encode(header, claims, key, algorithms=[header["alg"]])
+
+    return proof
+
+
 @pytest.fixture(scope="session")
 def key():
     return ECKey.generate_key("P-256")

@@ -7,18 +7,12 @@ import time
 import pytest
 from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet
+from testing.answers import refused
 
 from gatepass.testing import AuthorizationServer, Client
 
 OAUTH = "/.well-known/oauth-authorization-server"
 OIDC = "/.well-known/openid-configuration"
-
-
-def refused(response, error, status=400):
-    assert response.status_code == status
-    assert response.headers["cache-control"] == "no-store"
-    assert response.json()["error"] == error
-    return response.json()["error_description"]
 
 
 def claims_of(http, server, token):

@@ -256,6 +256,7 @@ class TestAssertions:
             ({"nbf": int(time.time()) + 600}, "nbf"),
             ({"jti": None}, "jti"),
             ({"jti": 7}, "jti"),
+            ({"jti": ""}, "jti"),
         ],
     )
     def test_a_wrong_claim_is_refused(self, registered, present, claims, fault):

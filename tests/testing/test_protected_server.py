@@ -260,3 +260,29 @@ def test_it_leaves_the_root_logger_alone(auth_server):
     before = root.level, list(root.handlers)
     with ProtectedServer(auth_server):
         assert (root.level, root.handlers) == before
+
+
+class TestMove:
+    """The authorization server moves while the resource stays (SEP-2352)."""
+
+    @pytest.fixture
+    def new_home(self, mcp_server):
+        with AuthorizationServer() as server:
+            server.add_client("ci-bot", secret="s3cret", scopes=("mcp:read",))
+            mcp_server.authorization_server = server
+            yield server
+
+    def test_the_metadata_and_the_tokens_that_are_good_follow(self, http, ask, bearer, mcp_server, request):
+        before = bearer("mcp:read")
+        new_home = request.getfixturevalue("new_home")
+        document = http.get(mcp_server.metadata_url).json()
+        assert document["authorization_servers"] == [new_home.issuer]
+        url = f"{mcp_server.url}/plain/hello"
+        assert http.get(url, headers=before).status_code == 401
+        token = ask(new_home, resource=mcp_server.url).json()["access_token"]
+        assert http.get(url, headers={"Authorization": f"Bearer {token}"}).status_code == 200
+
+    def test_so_does_what_is_said_of_dpop(self, http, mcp_server, new_home):
+        assert len(http.get(mcp_server.url).headers.get_list("www-authenticate")) == 1
+        new_home.dpop = "optional"
+        assert len(http.get(mcp_server.url).headers.get_list("www-authenticate")) == 2

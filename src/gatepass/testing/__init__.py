@@ -11,9 +11,23 @@ Nothing here shares code with the client side of gatepass: if both sides shared 
 from __future__ import annotations
 
 from gatepass.testing.authorization_server import AuthorizationServer
+from gatepass.testing.bindings import Binding
+from gatepass.testing.certificates import Certificates
 from gatepass.testing.clients import Client
 from gatepass.testing.protected_server import ProtectedServer
 from gatepass.testing.records import RequestRecord
+from gatepass.testing.registration import Registration
+from gatepass.testing.tls import Tls
 from gatepass.testing.trouble import Trouble
 
-__all__ = ["AuthorizationServer", "Client", "ProtectedServer", "RequestRecord", "Trouble"]
+__all__ = [
+    "AuthorizationServer",
+    "Binding",
+    "Certificates",
+    "Client",
+    "ProtectedServer",
+    "Registration",
+    "RequestRecord",
+    "Tls",
+    "Trouble",
+]

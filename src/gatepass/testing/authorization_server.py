@@ -2,49 +2,61 @@
 
 from __future__ import annotations
 
-import re
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from gatepass.testing.authorize import IssInResponse, authorization_endpoint
+from gatepass.testing.bindings import UNBOUND, Binding
+from gatepass.testing.books import Books
 from gatepass.testing.client_authentication import AssertionRules, ClientAuthenticator
 from gatepass.testing.clients import Client, register
-from gatepass.testing.forms import Form, parse_form
-from gatepass.testing.jose import ASYMMETRIC_ALGORITHMS, KeyMaterial
+from gatepass.testing.grant import Grant
+from gatepass.testing.identity import new_id_token
+from gatepass.testing.jose import ASYMMETRIC_ALGORITHMS, KeyMaterial, KeySetMaterial, public_keys_of
 from gatepass.testing.loopback_server import LoopbackServer
 from gatepass.testing.metadata import MetadataForm, is_well_known, server_metadata_document, server_metadata_paths
-from gatepass.testing.refusal import Refusal
+from gatepass.testing.registration import Registration, described_client, registration_endpoint
+from gatepass.testing.revocation import revocation_endpoint
+from gatepass.testing.tls import Tls, certificate_of
+from gatepass.testing.token_endpoint import token_endpoint
 from gatepass.testing.tokens import IssuedToken, TokenFormat, TokenMint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
 
+    from joserfc.jwk import KeySetSerialization
     from starlette.requests import Request
     from starlette.types import ASGIApp
+
+    from gatepass.testing.dpop import DpopPolicy
+    from gatepass.testing.forms import Form
+    from gatepass.testing.refresh_tokens import RefreshTokenPolicy
 
 __all__ = ["AuthorizationServer"]
 
 METHODS = ("client_secret_basic", "client_secret_post", "private_key_jwt")
-SCOPE = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+(?: [\x21\x23-\x5B\x5D-\x7E]+)*")
-ABSOLUTE_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^#\s]+")
-NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 
 
 class AuthorizationServer(LoopbackServer):
     """An authorization server (RFC 6749, 8414, 8707, 9068; RFC 7523 for clients with keys).
 
+    As it comes, it serves machines: client credentials, bearer tokens, plain HTTP. The rest has to be switched on.
     Register clients with `add_client`, then let them come: `with AuthorizationServer() as server: ...`. Every argument
-    of the constructor is an attribute too, and may be changed while the server runs, except `path` and `metadata`. For
-    counting and for trouble, its places are called ``"token"``, ``"metadata"`` and ``"jwks"``.
+    of the constructor is an attribute too, and may be changed while the server runs, except `path`, `metadata` and
+    `tls`. For counting and for trouble, its places are called ``"token"``, ``"authorize"``, ``"register"``,
+    ``"revoke"``, ``"metadata"`` and ``"jwks"``.
 
     Args:
         path: the path of the issuer, such as ``"/tenant1"``; ``"/"`` gives an issuer that ends with a slash.
         metadata: the form, and with it the place, of the metadata. ``"both"`` is ``"oauth"`` and ``"oidc"``.
-        methods: what the metadata lists as the ways of client authentication; None: not said. What a client may use is
-            a matter of its registration.
+        methods: what the metadata lists as the ways of client authentication (with an authorization endpoint, ``none``
+            as well); None: not said. What a client may use is a matter of its registration.
         algorithms: what an assertion may be signed with.
         audience: ``"issuer"`` takes an assertion only for the issuer, as one string; ``"lenient"`` takes a list, and
             the token endpoint, as well.
@@ -57,7 +69,33 @@ class AuthorizationServer(LoopbackServer):
         token_lifetime_s: how long a token lives.
         expires_in: how the response says so: a whole number (rounded down), the number as it is, a string, not at all.
         scope_in_response: when the response says which scope was granted.
-        authorization_endpoint: whether the metadata names one. A server for machines has none.
+        refresh_tokens: whether every grant gives one, too, and whether each use replaces it (RFC 9700 §4.14.2). A spent
+            one that comes back revokes all that came of its grant; `reuses` counts them.
+        authorization_endpoint: whether there is one, for a person who decides at once. A server for machines has none.
+        person: who that is: the subject of the tokens.
+        consent: what the person decides.
+        code_lifetime_s: how long an authorization code lives.
+        pkce_methods: what the metadata says of PKCE; None: nothing. The server wants S256 in any case.
+        iss_in_response: how the authorization response names the issuer (RFC 9207).
+        advertise_iss: whether the metadata announces that.
+        dpop: whether tokens are bound to the key of a DPoP proof (RFC 9449): never, if there is one, always.
+        dpop_nonce: whether a proof needs a nonce of this server (RFC 9449 §8).
+        dpop_algorithms: what a proof may be signed with.
+        registration: whether clients may register themselves (RFC 7591).
+        revocation: whether clients may give tokens back (RFC 7009).
+        anonymous_jwt_bearer: whether an assertion of a trusted issuer needs no client authentication (RFC 7523 §2.1).
+        assertion_replay: whether such an assertion is good more than once.
+        id_jag_audiences: the authorization servers that an identity provider issues grants for; None: any.
+        id_jag_lifetime_s: how long such a grant lives.
+        tls: how the server speaks TLS; None: plain HTTP. Tokens are bound to the client certificate of a request for
+            them, if it has one (RFC 8705 §3).
+        mtls_aliases: whether client certificates are asked for at endpoints of their own only (RFC 8705 §5).
+
+    Attributes:
+        issuer: the issuer identifier.
+        token_endpoint: the address of the token endpoint.
+        jwks_uri: the address of the keys that tokens are signed with.
+        books: what the server has written down.
     """
 
     main_place: ClassVar = "token"
@@ -79,13 +117,31 @@ class AuthorizationServer(LoopbackServer):
         token_lifetime_s: float = 300.0,
         expires_in: Literal["integer", "number", "string", "missing"] = "integer",
         scope_in_response: Literal["always", "if_different"] = "always",
+        refresh_tokens: RefreshTokenPolicy = "none",
         authorization_endpoint: bool = False,
+        person: str = "alice",
+        consent: Literal["yes", "no"] = "yes",
+        code_lifetime_s: float = 60.0,
+        pkce_methods: tuple[str, ...] | None = ("S256",),
+        iss_in_response: IssInResponse = "correct",
+        advertise_iss: bool = True,
+        dpop: DpopPolicy = "off",
+        dpop_nonce: bool = False,
+        dpop_algorithms: tuple[str, ...] = ASYMMETRIC_ALGORITHMS,
+        registration: bool = False,
+        revocation: bool = False,
+        anonymous_jwt_bearer: bool = True,
+        assertion_replay: bool = True,
+        id_jag_audiences: Iterable[str] | None = None,
+        id_jag_lifetime_s: float = 300.0,
+        tls: Tls | None = None,
+        mtls_aliases: bool = False,
     ) -> None:
-        super().__init__()
+        super().__init__(tls=tls)
         self.path = path.rstrip("/")
         self.issuer = self.origin + path
-        self.token_endpoint = f"{self.origin}{self.path}/token"
-        self.jwks_uri = f"{self.origin}{self.path}/jwks"
+        self.token_endpoint = self.endpoint("token")
+        self.jwks_uri = self.endpoint("jwks")
         self.metadata: MetadataForm = metadata
         self.methods = methods
         self.algorithms = algorithms
@@ -99,11 +155,28 @@ class AuthorizationServer(LoopbackServer):
         self.token_lifetime_s = token_lifetime_s
         self.expires_in: Literal["integer", "number", "string", "missing"] = expires_in
         self.scope_in_response: Literal["always", "if_different"] = scope_in_response
-        self.authorization_endpoint = authorization_endpoint
-        self._books = threading.Lock()
-        self._clients: dict[str, Client] = {}
+        self.refresh_tokens: RefreshTokenPolicy = refresh_tokens
+        self.authorization_endpoint: bool = authorization_endpoint
+        self.person = person
+        self.consent: Literal["yes", "no"] = consent
+        self.code_lifetime_s = code_lifetime_s
+        self.pkce_methods = pkce_methods
+        self.iss_in_response: IssInResponse = iss_in_response
+        self.advertise_iss = advertise_iss
+        self.dpop: DpopPolicy = dpop
+        self.dpop_nonce = dpop_nonce
+        self.dpop_algorithms = dpop_algorithms
+        self.registration = registration
+        self.revocation = revocation
+        self.anonymous_jwt_bearer: bool = anonymous_jwt_bearer
+        self.assertion_replay = assertion_replay
+        self.id_jag_audiences = None if id_jag_audiences is None else frozenset(id_jag_audiences)
+        self.id_jag_lifetime_s = id_jag_lifetime_s
+        self.mtls_aliases = mtls_aliases
+        self._resources_change = threading.Lock()
         self._mint = TokenMint(self.issuer)
-        self._authenticator = ClientAuthenticator(clients=self._clients, now=self.now)
+        self.books: Books = Books(mint=self._mint)
+        self._authenticator = ClientAuthenticator(clients=self.books.clients, now=self.now)
 
     def add_client(
         self,
@@ -111,12 +184,15 @@ class AuthorizationServer(LoopbackServer):
         *,
         secret: str | None = None,
         public_key: KeyMaterial | None = None,
-        jwks: Mapping[str, object] | Sequence[KeyMaterial] = (),
+        jwks: KeySetMaterial = (),
         methods: Iterable[str] | None = None,
         grants: Iterable[str] | None = None,
         scopes: Iterable[str] | None = None,
         default_scopes: Iterable[str] | None = None,
         resources: Iterable[str] | None = None,
+        redirect_uris: Iterable[str] = (),
+        certificate: str | bytes | None = None,
+        certificate_subject: str | None = None,
     ) -> Client:
         """Register a client, or replace the one of that id; see `Client` for what None means.
 
@@ -126,10 +202,13 @@ class AuthorizationServer(LoopbackServer):
             public_key: its public key: PEM, JWK, or a key of joserfc.
             jwks: its public keys, as a JWK set or one by one.
             methods: the ways it may authenticate; None: those that its secret and its keys allow.
-            grants: the grants it may use; None: client credentials, if it can authenticate.
+            grants: the grants it may use; None: those that the server offers and it can use.
             scopes: the scopes it may have.
             default_scopes: what it gets when it asks for none.
             resources: the resources it may get tokens for; they count as known to the server.
+            redirect_uris: where a person may be sent back to.
+            certificate: its certificate, self-signed, in PEM (RFC 8705 §2.2).
+            certificate_subject: the subject of its certificate, such as ``"CN=ci-bot"`` (RFC 8705 §2.1).
         """
         client = register(
             client_id,
@@ -141,19 +220,56 @@ class AuthorizationServer(LoopbackServer):
             scopes=scopes,
             default_scopes=default_scopes,
             resources=resources,
+            redirect_uris=redirect_uris,
+            certificate=certificate,
+            certificate_subject=certificate_subject,
         )
         for resource in client.resources or ():
             self.add_resource(resource)
-        self._clients[client_id] = client
+        self.books.clients[client_id] = client
         return client
+
+    def add_client_metadata(self, url: str, document: Mapping[str, object]) -> Client:
+        """Make the URL of a client ID metadata document usable as a client id; nothing is fetched from there.
+
+        Raises:
+            ValueError: the document is not one, or not for this URL.
+        """
+        client = described_client(self, url, document)
+        self.books.clients[url] = client
+        self.books.documents.add(url)
+        return client
+
+    @property
+    def registrations(self) -> list[Registration]:
+        """What clients asked to be registered as, in the order of arrival; refused ones are only counted."""
+        return list(self.books.registrations)
+
+    def add_trusted_issuer(self, issuer: str, keys: KeySetMaterial) -> None:
+        """Take assertions of an issuer as grants (RFC 7523 §2.1); of another `AuthorizationServer`, give its `jwks`."""
+        self.books.trusted_issuers[issuer] = public_keys_of(keys)
+
+    def issue_id_token(self, subject: str, client_id: str, *, lifetime_s: float = 300.0) -> str:
+        """What a client gets when a person signs in; from now on the server is an identity provider."""
+        self.books.identity_provider = True
+        return new_id_token(self, subject, client_id, lifetime_s)
+
+    def add_saml_assertion(self, text: str, subject: str) -> None:
+        """Know a person by a SAML assertion, too; from now on the server is an identity provider."""
+        self.books.identity_provider = True
+        self.books.saml_assertions[text] = subject
+
+    def map_client(self, idp_client_id: str, audience: str, client_id: str) -> None:
+        """Know what a client is called at another authorization server; unless told, it has the same name there."""
+        self.books.client_ids_at[idp_client_id, audience] = client_id
 
     def remove_client(self, client_id: str) -> None:
         """Strike a client off the books; its tokens stay good."""
-        self._clients.pop(client_id, None)
+        self.books.clients.pop(client_id, None)
 
     def add_resource(self, resource: str) -> None:
         """Make a resource known."""
-        with self._books:
+        with self._resources_change:
             if self.resources is not None:
                 self.resources |= {resource}
 
@@ -164,13 +280,19 @@ class AuthorizationServer(LoopbackServer):
         scopes: tuple[str, ...] = (),
         audience: str | tuple[str, ...] | None = None,
         lifetime_s: float | None = None,
+        binding: Binding = UNBOUND,
     ) -> str:
         """A token without asking for it: to test a resource. A negative lifetime gives one that has ended."""
         several = (audience,) if isinstance(audience, str) else audience
-        return self._mint.issue(
+        grant = Grant(
             client_id=client_id,
+            subject=client_id,
             scopes=scopes,
             audience=several or (self.default_resource or self.issuer,),
+        )
+        return self._mint.issue(
+            grant,
+            binding=binding,
             now=self.now(),
             lifetime_s=self.token_lifetime_s if lifetime_s is None else lifetime_s,
             token_format=self.token_format,
@@ -191,13 +313,41 @@ class AuthorizationServer(LoopbackServer):
         self._mint.revoke(token)
 
     def revoke_all(self) -> None:
-        """Take back every token issued so far."""
+        """Take back every access token issued so far; refresh tokens stay good."""
         self._mint.revoke_all()
+
+    @property
+    def jwks(self) -> KeySetSerialization:
+        """The public keys that its JWTs are signed with: what is at `jwks_uri`."""
+        return self._mint.jwks
+
+    @property
+    def reuses(self) -> int:
+        """How often a spent refresh token came back."""
+        return self.books.refresh_tokens.reuses
+
+    @property
+    def proofs(self) -> int:
+        """How many different DPoP proofs came: as many as requests, if each had one of its own."""
+        return self.books.proofs.count
+
+    def rotate_dpop_nonce(self, *, keep_old: bool = False) -> None:
+        """A new nonce. The old ones are refused from now on, or still good: then a client hears of it by the way."""
+        self.books.proofs.rotate_nonce(keep_old=keep_old)
+
+    def endpoint(self, name: str) -> str:
+        """The address of an endpoint."""
+        return f"{self.origin}{self.path}/{name}"
 
     def app(self) -> ASGIApp:
         return Starlette(
             routes=[
-                Route(f"{self.path}/token", self._token, methods=["POST"]),
+                Route(f"{self.path}/mtls/token", partial(self._alias, token_endpoint), methods=["POST"]),
+                Route(f"{self.path}/mtls/revoke", partial(self._alias, revocation_endpoint), methods=["POST"]),
+                Route(f"{self.path}/token", partial(token_endpoint, self), methods=["POST"]),
+                Route(f"{self.path}/authorize", partial(authorization_endpoint, self), methods=["GET"]),
+                Route(f"{self.path}/register", partial(registration_endpoint, self), methods=["POST"]),
+                Route(f"{self.path}/revoke", partial(revocation_endpoint, self), methods=["POST"]),
                 Route(f"{self.path}/jwks", self._jwks, methods=["GET"]),
                 *(Route(place, self._metadata) for place in server_metadata_paths(self.metadata, self.path)),
             ],
@@ -207,37 +357,21 @@ class AuthorizationServer(LoopbackServer):
         if is_well_known(path):
             return (path, "metadata")
         short = path.removeprefix(self.path)
-        return (path, short, short.removeprefix("/"))
+        return (path, short, short.removeprefix("/mtls").removeprefix("/"))
 
-    async def _metadata(self, request: Request) -> Response:
-        return JSONResponse(
-            server_metadata_document(
-                issuer=self.issuer,
-                token_endpoint=self.token_endpoint,
-                jwks_uri=self.jwks_uri,
-                authorization_endpoint=f"{self.origin}{self.path}/authorize" if self.authorization_endpoint else None,
-                scopes=self.scopes,
-                grants=("client_credentials",),
-                methods=self.methods,
-                algorithms=self.algorithms if "private_key_jwt" in (self.methods or ()) else None,
-                oidc="openid-configuration" in request.url.path,
-            )
-        )
+    def authenticate(self, request: Request, form: Form) -> Client:
+        """The client that a request comes from (RFC 6749 §2.3).
 
-    async def _jwks(self, _request: Request) -> Response:
-        return JSONResponse(self._mint.jwks)
+        Raises:
+            Refusal: ``invalid_client`` or ``invalid_request``.
+        """
+        authorization, certificate = request.headers.get("authorization"), self.client_certificate(request)
+        return self._authenticator.authenticate(authorization, form, certificate, self._rules())
 
-    async def _token(self, request: Request) -> Response:
-        """The token endpoint (RFC 6749 §3.2)."""
-        try:
-            form = parse_form(request.headers.get("content-type", ""), request.url.query, await request.body())
-            client = self._authenticator.authenticate(request.headers.get("authorization"), form, self._rules())
-            token = self._grant(client, form)
-        except Refusal as refusal:
-            challenge = {"WWW-Authenticate": refusal.challenge} if refusal.challenge else {}
-            body = {"error": refusal.error, "error_description": refusal.description}
-            return JSONResponse(body, refusal.status, {**NO_STORE, **challenge})
-        return JSONResponse(self._token_response(token, form), headers=NO_STORE)
+    def client_certificate(self, request: Request) -> bytes | None:
+        """The client certificate that came with a request, where one is asked for."""
+        elsewhere = self.mtls_aliases and not request.url.path.startswith(f"{self.path}/mtls/")
+        return None if elsewhere else certificate_of(request)
 
     def _rules(self) -> AssertionRules:
         return AssertionRules(
@@ -248,56 +382,15 @@ class AuthorizationServer(LoopbackServer):
             max_life_s=self.max_assertion_life_s,
         )
 
-    def _grant(self, client: Client, form: Form) -> IssuedToken:
-        grant_type = form.require("grant_type")
-        if grant_type != "client_credentials":
-            raise Refusal("unsupported_grant_type", "this server knows client_credentials only")
-        if grant_type not in client.grants:
-            raise Refusal("unauthorized_client", f"the client may not use {grant_type}")
-        return self._mint.issue(
-            client_id=client.client_id,
-            scopes=self._granted_scopes(client, form.get("scope")),
-            audience=self._audience(client, form.resources),
-            now=self.now(),
-            lifetime_s=self.token_lifetime_s,
-            token_format=self.token_format,
-        )
+    async def _alias(
+        self, endpoint: Callable[[AuthorizationServer, Request], Awaitable[Response]], request: Request
+    ) -> Response:
+        if not self.mtls_aliases:
+            raise HTTPException(404)
+        return await endpoint(self, request)
 
-    def _granted_scopes(self, client: Client, scope: str | None) -> tuple[str, ...]:
-        """What is asked for, all of it or nothing; without a request, the default (RFC 6749 §3.3)."""
-        allowed = client.scopes if client.scopes is not None else self.scopes
-        if scope is None:
-            return client.default_scopes if client.default_scopes is not None else allowed or ()
-        if not SCOPE.fullmatch(scope):
-            raise Refusal("invalid_scope", "the scope is malformed")
-        wanted = tuple(dict.fromkeys(scope.split(" ")))
-        if allowed is not None and not set(wanted) <= set(allowed):
-            raise Refusal("invalid_scope", "the client may not have all of these scopes")
-        return wanted
+    async def _metadata(self, request: Request) -> Response:
+        return JSONResponse(server_metadata_document(self, oidc="openid-configuration" in request.url.path))
 
-    def _audience(self, client: Client, resources: tuple[str, ...]) -> tuple[str, ...]:
-        """The resources that the token is for (RFC 8707 §2)."""
-        if self.resource == "refused" and resources:
-            raise Refusal("invalid_request", "resource is not a parameter of this server")
-        if self.resource == "required" and not resources:
-            raise Refusal("invalid_target", "resource is missing")
-        for resource in resources:
-            if not ABSOLUTE_URI.fullmatch(resource):
-                raise Refusal("invalid_target", "resource is not an absolute URI without a fragment")
-            known = self.resources is None or resource in self.resources
-            if not known or (client.resources is not None and resource not in client.resources):
-                raise Refusal("invalid_target", "the resource is unknown, or not for this client")
-        return resources or (self.default_resource or self.issuer,)
-
-    def _token_response(self, token: IssuedToken, form: Form) -> dict[str, object]:
-        """RFC 6749 §5.1."""
-        granted = " ".join(token.scopes)
-        whole = int(self.token_lifetime_s)
-        said: dict[str, object] = {"access_token": token.value, "token_type": "Bearer"}
-        if self.expires_in != "missing":
-            said["expires_in"] = {"integer": whole, "number": self.token_lifetime_s, "string": str(whole)}[
-                self.expires_in
-            ]
-        if granted and (self.scope_in_response == "always" or granted != form.get("scope")):
-            said["scope"] = granted
-        return said
+    async def _jwks(self, _request: Request) -> Response:
+        return JSONResponse(self.jwks)

@@ -1,4 +1,4 @@
-"""How the authorization server makes sure who is asking: RFC 6749 §2.3, RFC 7523 §3, one method at a time."""
+"""How the authorization server makes sure who is asking: RFC 6749 §2.3, 7523 §3, 8705 §2, one method at a time."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ import binascii
 import hmac
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import unquote_plus
 
+from gatepass.testing.assertions import normal_typ, texts, time_fault
 from gatepass.testing.jose import InvalidJwtError, read_header, unverified_claims, verified_claims
 from gatepass.testing.refusal import Refusal
+from gatepass.testing.tls import certificate_has_subject
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -19,11 +21,10 @@ if TYPE_CHECKING:
     from gatepass.testing.clients import Client
     from gatepass.testing.forms import Form
 
-__all__ = ["ASSERTION_TYPE", "AssertionRules", "ClientAuthenticator"]
+__all__ = ["ASSERTION_TYPE", "AssertionRules", "ClientAuthenticator", "method_used"]
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-ASSERTION_TYPS = ("jwt", "client-authentication+jwt")
-CLOCK_LEEWAY_S = 5
+ASSERTION_TYPS = (None, "jwt", "client-authentication+jwt")
 CHALLENGE = 'Basic realm="token endpoint"'
 FORM_ENCODED = re.compile(r"(?:[A-Za-z0-9*._~+-]|%[0-9A-Fa-f]{2})*")
 
@@ -56,21 +57,21 @@ class ClientAuthenticator:
     now: Callable[[], float]
     _seen: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
 
-    def authenticate(self, authorization: str | None, form: Form, rules: AssertionRules) -> Client:
+    def authenticate(
+        self, authorization: str | None, form: Form, certificate: bytes | None, rules: AssertionRules
+    ) -> Client:
         """The client that the request comes from.
+
+        Args:
+            authorization: the ``Authorization`` header.
+            form: the body.
+            certificate: what the client showed when it connected.
+            rules: what an assertion must be like.
 
         Raises:
             Refusal: ``invalid_client``, or ``invalid_request`` when more than one method is used at once.
         """
-        assertion = "client_assertion" in form or "client_assertion_type" in form
-        used = [
-            *(["client_secret_basic"] if authorization is not None else []),
-            *(["client_secret_post"] if "client_secret" in form else []),
-            *(["private_key_jwt"] if assertion else []),
-        ]
-        if len(used) > 1:
-            raise Refusal("invalid_request", f"more than one way of client authentication: {', '.join(used)}")
-        method = used[0] if used else "none"
+        method = method_used(authorization, form)
         if authorization is not None:
             client = self._basic(authorization, form)
         elif method == "client_secret_post":
@@ -79,6 +80,7 @@ class ClientAuthenticator:
             client = self._assertion(form, rules)
         else:
             client = self._known(form.get("client_id"), None)
+            method = _certified(client, certificate)
         if method not in client.methods:
             challenge = CHALLENGE if authorization is not None else None
             raise _refused(f"the client is not registered for {method}", challenge)
@@ -150,11 +152,34 @@ class ClientAuthenticator:
         return client
 
 
+def method_used(authorization: str | None, form: Form) -> str:
+    """The way in which a request authenticates its client; there may be one only (RFC 6749 §2.3)."""
+    assertion = "client_assertion" in form or "client_assertion_type" in form
+    used = [
+        *(["client_secret_basic"] if authorization is not None else []),
+        *(["client_secret_post"] if "client_secret" in form else []),
+        *(["private_key_jwt"] if assertion else []),
+    ]
+    if len(used) > 1:
+        raise Refusal("invalid_request", f"more than one way of client authentication: {', '.join(used)}")
+    return used[0] if used else "none"
+
+
+def _certified(client: Client, certificate: bytes | None) -> str:
+    """The method of a client that sends no credential: its certificate is one, if it registered one (RFC 8705 §2)."""
+    if client.certificate is None and client.certificate_subject is None:
+        return "none"
+    if certificate is None:
+        raise _refused("no client certificate was shown", None)
+    if certificate == client.certificate:
+        return "self_signed_tls_client_auth"
+    if client.certificate_subject and certificate_has_subject(certificate, client.certificate_subject):
+        return "tls_client_auth"
+    raise _refused("the client certificate is another", None)
+
+
 def _typ_fault(header: Mapping[str, object]) -> str | None:
-    typ = header.get("typ")
-    if typ is None or (isinstance(typ, str) and typ.lower().removeprefix("application/") in ASSERTION_TYPS):
-        return None
-    return "typ is neither JWT nor client-authentication+jwt"
+    return None if normal_typ(header) in ASSERTION_TYPS else "typ is neither JWT nor client-authentication+jwt"
 
 
 def _claims_fault(claims: Mapping[str, object], client: Client, rules: AssertionRules, now: float) -> str | None:
@@ -163,32 +188,13 @@ def _claims_fault(claims: Mapping[str, object], client: Client, rules: Assertion
         return "iss and sub are not both the client id"
     if not _audience_fits(claims.get("aud"), rules):
         return "aud is not the issuer" + (" as one string" if rules.audience == "issuer" else "")
-    expires_at = _numeric_date(claims.get("exp"))
-    if expires_at is None:
-        return "exp is missing or not a number"
-    if expires_at <= now:
-        return "it has expired"
-    if expires_at > now + rules.max_life_s:
-        return f"exp is more than {rules.max_life_s:g} s ahead"
-    for name in ("iat", "nbf"):
-        if name in claims:
-            moment = _numeric_date(claims[name])
-            if moment is None:
-                return f"{name} is not a number"
-            if moment > now + CLOCK_LEEWAY_S:
-                return f"{name} is in the future"
-    return None
+    return time_fault(claims, now=now, max_life_s=rules.max_life_s)
 
 
 def _audience_fits(audience: object, rules: AssertionRules) -> bool:
     if rules.audience == "issuer":
         return audience == rules.issuer
-    several = cast("list[object]", audience) if isinstance(audience, list) else [audience]
-    return rules.issuer in several or rules.token_endpoint in several
-
-
-def _numeric_date(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    return bool({rules.issuer, rules.token_endpoint} & set(texts(audience)))
 
 
 def _refused(description: str, challenge: str | None) -> Refusal:

@@ -1,4 +1,4 @@
-"""The form body of a token request, read strictly: RFC 6749 §3.2 and Appendix B."""
+"""The parameters of a request, read strictly: RFC 6749 §3.1, §3.2 and Appendix B."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gatepass.testing.refusal import Refusal
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Form", "parse_form"]
+__all__ = ["Form", "parse_form", "parse_query"]
 
 FORM_TYPE = "application/x-www-form-urlencoded"
 MAX_FIELDS = 100
@@ -41,16 +41,29 @@ def parse_form(content_type: str, query: str, body: bytes) -> Form:
         raise Refusal("invalid_request", "parameters belong into the body, not into the query")
     if content_type.partition(";")[0].strip().lower() != FORM_TYPE:
         raise Refusal("invalid_request", f"the body is not {FORM_TYPE}")
+    return _parse(body, "the body")
+
+
+def parse_query(query: bytes) -> Form:
+    """The parameters of an authorization request, by the same rules.
+
+    Raises:
+        Refusal: ``invalid_request``.
+    """
+    return _parse(query, "the query")
+
+
+def _parse(octets: bytes, place: str) -> Form:
     try:
         fields = parse_qsl(
-            body.decode("ascii"),
+            octets.decode("ascii"),
             keep_blank_values=True,
             errors="strict",
             max_num_fields=MAX_FIELDS,
             strict_parsing=True,
         )
     except ValueError:
-        raise Refusal("invalid_request", "the body is not a well-formed form") from None
+        raise Refusal("invalid_request", f"{place} is not a well-formed form") from None
     single = [(name, value) for name, value in fields if name != "resource"]
     names = [name for name, _ in single]
     repeated = sorted({name for name in names if names.count(name) > 1})

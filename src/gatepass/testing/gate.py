@@ -1,4 +1,4 @@
-"""The gate: one check of the token in front of everything under the resource (RFC 6750, RFC 9728 §5)."""
+"""The gate: one check of the token in front of everything under the resource (RFC 6750, RFC 9449 §7, RFC 9728 §5)."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from mcp.server.auth.provider import AccessToken
 from starlette.authentication import AuthCredentials
 from starlette.requests import Request
+
+from gatepass.testing.refusal import Refusal
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -32,10 +34,11 @@ class Gate:
             await self._app(scope, receive, send)
             return
         request = Request(scope, receive)
-        authorization = request.headers.get("authorization")
-        token = server.admit(authorization)
-        if token is None:
-            await server.unauthorized(authorization)(scope, receive, send)
+        send = _offering(server.next_nonce(request), send)
+        try:
+            token = server.admit(request)
+        except Refusal as refusal:
+            await server.unauthorized(request, refusal)(scope, receive, send)
             return
         if server.scopes_for:
             tool, receive = await _tool_called(request, receive)
@@ -43,10 +46,23 @@ class Gate:
             tool = None
         needed = server.scopes_needed(scope["path"], tool)
         if not set(needed) <= set(token.scopes):
-            await server.insufficient_scope(needed)(scope, receive, send)
+            await server.insufficient_scope(request, needed)(scope, receive, send)
             return
         _introduce(scope, token)
         await self._app(scope, receive, send)
+
+
+def _offering(nonce: str | None, send: Send) -> Send:
+    """A `send` whose answer has a nonce for the next proof."""
+    if nonce is None:
+        return send
+
+    async def offering(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message.get("headers", ()), (b"dpop-nonce", nonce.encode())]}
+        await send(message)
+
+    return offering
 
 
 def _introduce(scope: Scope, token: IssuedToken) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from joserfc import jws
@@ -19,7 +21,11 @@ __all__ = [
     "ASYMMETRIC_ALGORITHMS",
     "InvalidJwtError",
     "KeyMaterial",
+    "KeySetMaterial",
+    "hashed",
+    "numeric_date",
     "public_key_of",
+    "public_keys_of",
     "read_header",
     "unverified_claims",
     "verified_claims",
@@ -27,6 +33,9 @@ __all__ = [
 
 KeyMaterial = str | bytes | Mapping[str, object] | Key
 """A public key: PEM, a JWK, or a key of joserfc. Of a private one, the public half is taken."""
+
+KeySetMaterial = KeyMaterial | Sequence[KeyMaterial]
+"""Public keys: a JWK set, several keys, or a single one."""
 
 ASYMMETRIC_ALGORITHMS = (
     "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519",
@@ -57,7 +66,7 @@ def public_key_of(material: KeyMaterial) -> Key:
         ValueError: there is none, or it is symmetric.
     """
     if isinstance(material, Mapping):
-        key = import_key(cast("DictKey", dict(material)))
+        key = _from_jwk(material)
     elif isinstance(material, str | bytes):
         key = _from_pem(material.encode() if isinstance(material, str) else material)
     else:
@@ -66,6 +75,38 @@ def public_key_of(material: KeyMaterial) -> Key:
         msg = "A client signs with an asymmetric key."
         raise ValueError(msg)  # noqa: TRY004 - the type of the argument is right
     return import_key(key.as_dict(private=False))
+
+
+def public_keys_of(material: KeySetMaterial) -> tuple[Key, ...]:
+    """The public keys in `material`.
+
+    Raises:
+        ValueError: one of them is none.
+    """
+    if isinstance(material, Mapping) and "keys" in material:
+        return public_keys_of(cast("Sequence[KeyMaterial]", material["keys"]))
+    if isinstance(material, str | bytes | Mapping | Key):
+        return (public_key_of(material),)
+    return tuple(public_key_of(each) for each in material)
+
+
+def hashed(octets: bytes) -> str:
+    """SHA-256 in base64url: a challenge, an ``ath``, a thumbprint (RFC 7636 §4.2, RFC 9449 §4.2, RFC 8705 §3.1)."""
+    return base64.urlsafe_b64encode(hashlib.sha256(octets).digest()).rstrip(b"=").decode()
+
+
+def numeric_date(value: object) -> float | None:
+    """A NumericDate (RFC 7519 §2); None if it is none."""
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _from_jwk(jwk: Mapping[str, object]) -> Key:
+    try:
+        return import_key(cast("DictKey", dict(jwk)))
+    except (JoseError, ValueError, TypeError, KeyError):
+        pass
+    msg = "The JWK is not a key."
+    raise ValueError(msg)
 
 
 def _from_pem(pem: bytes) -> Key:

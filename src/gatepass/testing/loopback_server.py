@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
 
+    from starlette.requests import Request
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from gatepass.testing.tls import Tls
 
 __all__ = ["LoopbackServer"]
 
@@ -33,6 +36,7 @@ class LoopbackServer(ABC):
     called from any thread.
 
     Attributes:
+        tls: how it speaks TLS; None: it speaks plain HTTP.
         port: the port on 127.0.0.1.
         origin: scheme, host and port.
     """
@@ -40,8 +44,9 @@ class LoopbackServer(ABC):
     main_place: ClassVar[str]
     """The place that trouble strikes when it names none."""
 
-    def __init__(self) -> None:
-        self._listening = LoopbackPort()
+    def __init__(self, *, tls: Tls | None = None) -> None:
+        self.tls = tls
+        self._listening = LoopbackPort(tls)
         self._log = RequestLog()
         self._lock = threading.Lock()
         self._outbreaks: list[_Outbreak] = []
@@ -128,6 +133,11 @@ class LoopbackServer(ABC):
         several = () if trouble is None else (trouble,) if isinstance(trouble, Trouble) else trouble
         with self._lock:
             self._outbreaks = [_Outbreak(each) for each in several]
+
+    def url_of(self, request: Request) -> str:
+        """The URL that a request came to, without its query."""
+        path: bytes = request.scope["raw_path"]
+        return self.origin + path.decode("ascii")
 
     def now(self) -> float:
         """The time by this server's clock, in epoch seconds."""

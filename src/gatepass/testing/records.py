@@ -26,17 +26,20 @@ class RequestRecord:
     Attributes:
         method: the HTTP method.
         path: the path, without the query.
+        query: the names of the parameters in the query, in order, repeats included.
         status: the status answered; None while there is no answer, and for ever if there never was one.
         headers: name (lower case) and value of each header; of a credential only the scheme, such as ``Bearer``.
         form: the names of the parameters in a form body, in order, repeats included.
-        grant_type: the parameter of that name (RFC 6749 §4), None if it was not sent.
+        grant_type: the parameter of that name, in form or query (RFC 6749 §4), None if it was not sent.
         scope: likewise.
         resources: every ``resource`` parameter (RFC 8707), in order.
         client_id: the ``client_id`` parameter. HTTP Basic and an assertion name the client elsewhere.
+        redirect_uri: the parameter of that name (RFC 6749 §4.1.1).
     """
 
     method: str
     path: str
+    query: tuple[str, ...] = ()
     status: int | None = None
     headers: tuple[tuple[str, str], ...] = ()
     form: tuple[str, ...] = ()
@@ -44,6 +47,7 @@ class RequestRecord:
     scope: str | None = None
     resources: tuple[str, ...] = ()
     client_id: str | None = None
+    redirect_uri: str | None = None
 
     @property
     def resource(self) -> str | None:
@@ -57,7 +61,8 @@ class RequestRecord:
 
 def record_of(scope: Scope, form: bytes) -> RequestRecord:
     """The record of a request that has just arrived; `form` is its body if that is a form, else empty."""
-    fields = _form_fields(form)
+    asked, sent = _fields(scope["query_string"]), _fields(form)
+    fields = [*sent, *asked]
     headers = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in scope["headers"]]
 
     def first(name: str) -> str | None:
@@ -66,18 +71,20 @@ def record_of(scope: Scope, form: bytes) -> RequestRecord:
     return RequestRecord(
         method=scope["method"],
         path=scope["path"],
+        query=tuple(name for name, _ in asked),
         headers=tuple((name, _presentable(name, value)) for name, value in headers),
-        form=tuple(name for name, _ in fields),
+        form=tuple(name for name, _ in sent),
         grant_type=first("grant_type"),
         scope=first("scope"),
         resources=tuple(value for name, value in fields if name == "resource"),
         client_id=first("client_id"),
+        redirect_uri=first("redirect_uri"),
     )
 
 
-def _form_fields(body: bytes) -> list[tuple[str, str]]:
+def _fields(octets: bytes) -> list[tuple[str, str]]:
     try:
-        return parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=MAX_FIELDS)
+        return parse_qsl(octets.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=MAX_FIELDS)
     except ValueError:
         return []
 

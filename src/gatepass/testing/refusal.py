@@ -1,12 +1,16 @@
-"""A request that the authorization server refuses."""
+"""A request that a server refuses."""
 
 from __future__ import annotations
 
-__all__ = ["Refusal"]
+from starlette.responses import JSONResponse, Response
+
+__all__ = ["NO_STORE", "Refusal"]
+
+NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 
 
 class Refusal(Exception):  # noqa: N818 - it is an answer, not a failure of the server
-    """An error response of the token endpoint (RFC 6749 §5.2, RFC 8707 §2).
+    """An error response (RFC 6749 §5.2, RFC 6750 §3.1, RFC 7591 §3.2.2, RFC 8707 §2, RFC 9449 §5).
 
     Attributes:
         error: the error code.
@@ -21,3 +25,9 @@ class Refusal(Exception):  # noqa: N818 - it is an answer, not a failure of the 
         self.description = description
         self.status = status
         self.challenge = challenge
+
+    def response(self) -> Response:
+        """The answer of an authorization server."""
+        challenge = {"WWW-Authenticate": self.challenge} if self.challenge else {}
+        body = {"error": self.error, "error_description": self.description}
+        return JSONResponse(body, self.status, {**NO_STORE, **challenge})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import struct
 import sys
 import threading
@@ -17,6 +18,8 @@ import uvicorn
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
     from uvicorn.protocols.http.h11_impl import H11Protocol
+
+    from gatepass.testing.tls import Tls
 
 __all__ = ["CONNECTION", "Connection", "LoopbackPort"]
 
@@ -35,11 +38,12 @@ class LoopbackPort:
     While nothing is, a connection is refused.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, tls: Tls | None = None) -> None:
+        self._tls = tls
         self._run: _Run | None = None
         self._hold(0)
         self.number: int = self._socket.getsockname()[1]
-        self.origin = f"http://{HOST}:{self.number}"
+        self.origin = f"{'http' if tls is None else 'https'}://{HOST}:{self.number}"
 
     def serve(self, app: ASGIApp) -> None:
         """Serve `app`; returns when it answers.
@@ -51,7 +55,7 @@ class LoopbackPort:
             msg = "The server is running already."
             raise RuntimeError(msg)
         self._released.detach()
-        self._run = _Run(app, self._socket)
+        self._run = _Run(app, self._socket, self._tls)
         try:
             self._run.await_started()
         except BaseException:
@@ -81,6 +85,13 @@ class Connection:
         self._server = server
         self._client = client
 
+    @property
+    def certificate(self) -> bytes | None:
+        """The certificate that the client showed, in DER; None if it showed none. uvicorn does not tell."""
+        tls: ssl.SSLObject | None
+        tls = next((transport.get_extra_info("ssl_object") for transport in self._transports()), None)
+        return None if tls is None else tls.getpeercert(binary_form=True)
+
     def close(self) -> None:
         """Close it, after what was written."""
         for transport in self._transports():
@@ -100,9 +111,9 @@ class Connection:
 class _Run:
     """One run of a server: a thread, and the event loop in it."""
 
-    def __init__(self, app: ASGIApp, sock: socket.socket) -> None:
+    def __init__(self, app: ASGIApp, sock: socket.socket, tls: Tls | None) -> None:
         self._started: Future[None] = Future()
-        self._server = _Server(app, self._started)
+        self._server = _Server(app, self._started, tls)
         self._thread = threading.Thread(target=self._serve, args=(sock,), name="gatepass-testing", daemon=True)
         self._thread.start()
 
@@ -129,7 +140,7 @@ class _Run:
 class _Server(uvicorn.Server):
     """uvicorn without its waits: it looks ten times a second whether it may go, and lets open streams finish first."""
 
-    def __init__(self, app: ASGIApp, started: Future[None]) -> None:
+    def __init__(self, app: ASGIApp, started: Future[None], tls: Tls | None) -> None:
         async def serve(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["type"] != "http":
                 await app(scope, receive, send)
@@ -154,6 +165,9 @@ class _Server(uvicorn.Server):
                 server_header=False,
                 date_header=False,
                 timeout_keep_alive=KEEP_ALIVE_S,
+                ssl_certfile=None if tls is None else tls.certificate,
+                ssl_ca_certs=None if tls is None else tls.client_ca,
+                ssl_cert_reqs=ssl.CERT_NONE if tls is None else tls.verify_mode,
             )
         )
         self._started = started
