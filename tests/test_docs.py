@@ -40,12 +40,16 @@ EVERYTHING = "\n".join(TEXT.values())
 CLIENT_ID = "ci-bot"
 SECRET = "the secret of ci-bot"
 KEY_PASSWORD = "open sesame"
+TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 ENVIRONMENT = {"CI_BOT_SECRET": SECRET, "CI_BOT_KEY_PASSWORD": KEY_PASSWORD}
 
 
-def stand_ins(auth_server: AuthorizationServer, mcp_server: ProtectedServer, here: Path) -> dict[str, str]:
+def stand_ins(
+    auth_server: AuthorizationServer, idp: AuthorizationServer, mcp_server: ProtectedServer, here: Path
+) -> dict[str, str]:
     """What is replaced in an example before it runs, and by what."""
     return {
+        "https://idp.example.com": idp.issuer,
         "https://auth.example.com": auth_server.issuer,
         "https://mcp.example.com": mcp_server.origin,
         "reports/today": "plain/hello",
@@ -53,12 +57,13 @@ def stand_ins(auth_server: AuthorizationServer, mcp_server: ProtectedServer, her
     }
 
 
-def files(auth_server: AuthorizationServer) -> dict[str, str]:
+def files(auth_server: AuthorizationServer, idp: AuthorizationServer) -> dict[str, str]:
     """What an example finds in its directory."""
     return {
         "ci-bot.pem": key_material.pem("P-256"),
         "ci-bot-locked.pem": key_material.pem("P-256", password=KEY_PASSWORD),
         "ci-bot": SECRET + "\n",
+        "id-token.jwt": idp.issue_id_token("alice", f"{CLIENT_ID}-at-the-idp"),
         "workload.jwt": workload_jwt(auth_server.issuer),
         "vault": f"#!/bin/sh\necho '{SECRET}'\n",
     }
@@ -130,9 +135,21 @@ PROGRAMS = programs()
 
 @pytest.fixture(scope="module")
 def auth_server() -> Iterator[AuthorizationServer]:
-    with AuthorizationServer() as server:
+    with AuthorizationServer(
+        authorization_endpoint=True, registration=True, revocation=True, dpop="optional"
+    ) as server:
+        server.add_trusted_issuer(CLIENT_ID, [key_material.jwk("P-256", public=True)])
         keys = [key_material.jwk("P-256", public=True, **name) for name in ({}, {"kid": "2026-11"})]
         server.add_client(CLIENT_ID, secret=SECRET, jwks=keys)
+        yield server
+
+
+@pytest.fixture(scope="module")
+def idp(auth_server: AuthorizationServer) -> Iterator[AuthorizationServer]:
+    with AuthorizationServer(resources=None) as server:
+        server.add_client(f"{CLIENT_ID}-at-the-idp", secret=SECRET, grants=[TOKEN_EXCHANGE])
+        server.map_client(f"{CLIENT_ID}-at-the-idp", auth_server.issuer, CLIENT_ID)
+        auth_server.add_trusted_issuer(server.issuer, server.jwks)
         yield server
 
 
@@ -146,11 +163,12 @@ def mcp_server(auth_server: AuthorizationServer) -> Iterator[ProtectedServer]:
 def test_the_example_runs(
     program: list[Block],
     auth_server: AuthorizationServer,
+    idp: AuthorizationServer,
     mcp_server: ProtectedServer,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for name, content in files(auth_server).items():
+    for name, content in files(auth_server, idp).items():
         (tmp_path / name).write_text(content)
     (tmp_path / "vault").chmod(0o700)
     surroundings = {
@@ -164,7 +182,7 @@ def test_the_example_runs(
     names: dict[str, Any] = {"__name__": "__main__"}
     for block in program:
         code = block.code
-        for written, meant in stand_ins(auth_server, mcp_server, tmp_path).items():
+        for written, meant in stand_ins(auth_server, idp, mcp_server, tmp_path).items():
             code = code.replace(written, meant)
         run(block, code, names)
 
@@ -254,7 +272,8 @@ def test_every_option_of_the_command_that_is_named_exists(capsys: pytest.Capture
 
     for command in ("demo", "token", "tools", "call"):
         assert run([command, "--help"]) == 0
-    named = set(re.findall(r"(?:`|\s)(--[a-z-]+)", EVERYTHING))
+    ours = "\n".join(text for page, text in TEXT.items() if page.name != "conformance.md")  # whose commands are others'
+    named = set(re.findall(r"(?:`|\s)(--[a-z-]+)", ours))
     assert named <= set(re.findall(r"--[a-z-]+", capsys.readouterr().out))
 
 
@@ -266,6 +285,8 @@ RAISED_BY = {
     "_require": "ConfigurationError",
     "read_metadata": "RemoteError",
     "ConfigurationError": "ConfigurationError",
+    "called": "ConfigurationError",
+    "SignInRequiredError": "SignInRequiredError",
     "RemoteError": "RemoteError",
     "UnreachableError": "UnreachableError",
     "StoreError": "StoreError",
@@ -340,6 +361,10 @@ def test_the_page_about_errors_has_every_exit_code_and_no_other() -> None:
         gatepass.ClientSecret,
         gatepass.PrivateKeyJwt,
         gatepass.ClientAssertion,
+        gatepass.WorkloadIdentity,
+        gatepass.EnterpriseAuthorization,
+        gatepass.IdentityProvider,
+        gatepass.AuthorizationCode,
         gatepass.FileStore,
         gatepass.connect,
     ],
