@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import pickle
 import sys
@@ -33,12 +34,20 @@ def public_key_of(signer):
 
 
 def gets_in(signer):
-    """Whether the key, once registered, gets a program into a protected server."""
-    with AuthorizationServer() as auth_server, ProtectedServer(auth_server, scopes=("mcp:read",)) as mcp_server:
+    """Whether the key gets a program into a protected server: registered, and as the one that tokens are bound to."""
+    with (
+        AuthorizationServer(dpop="required", dpop_nonce=True) as auth_server,
+        ProtectedServer(auth_server, scopes=("mcp:read",), dpop="required", dpop_nonce=True) as mcp_server,
+    ):
         auth_server.add_client("key-bot", jwks=[signer.public_jwk], scopes=SCOPES)
-        auth = auth_for(mcp_server, gatepass.PrivateKeyJwt("key-bot", signer))
+        auth = auth_for(mcp_server, gatepass.PrivateKeyJwt("key-bot", signer), dpop=signer)
+
+        async def visit():
+            async with httpx2.AsyncClient(auth=auth) as http:
+                return await http.get(hello(mcp_server))
+
         with httpx2.Client(auth=auth) as http:
-            return http.get(hello(mcp_server)).is_success
+            return http.get(hello(mcp_server)).is_success and asyncio.run(visit()).is_success
 
 
 def refusal(signer, error=gatepass.ConfigurationError, algorithm="ES256"):
