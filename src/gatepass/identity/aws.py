@@ -6,8 +6,9 @@ import os
 from typing import Any, ClassVar, Literal
 
 from gatepass.client_auth.base import check_text
+from gatepass.core.duration import is_duration
 from gatepass.errors import ConfigurationError, GatepassError, UnreachableError
-from gatepass.identity.base import Platform, hush, is_duration, library
+from gatepass.identity.base import Platform, hush, library
 from gatepass.identity.machine import any_set, firmware
 
 __all__ = ["AwsWebIdentity"]

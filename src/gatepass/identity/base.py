@@ -15,11 +15,12 @@ from importlib import import_module
 from typing import Any, ClassVar, Protocol, cast
 
 from gatepass.client_auth.base import check_text, listed
+from gatepass.core.duration import is_duration
 from gatepass.core.value import Value
 from gatepass.errors import ConfigurationError, GatepassError, UnreachableError
 from gatepass.protocol.jwt import expired, peek_claims
 
-__all__ = ["IdentitySource", "Platform", "hush", "is_duration", "library"]
+__all__ = ["IdentitySource", "Platform", "hush", "library"]
 
 _SHORTEST_TIMEOUT_S, _LONGEST_TIMEOUT_S = 0.001, 3600.0
 _LATER = frozenset({408, 410, 425, 429})
@@ -179,11 +180,6 @@ class Platform(Value, frozen=True, kw_only=True):
             return UnreachableError(msg, code="workload_token_unavailable", status=status, retryable=True)
         msg = f"{self.name} refuses to give a token: it answered with status {status}. {hint}"
         return ConfigurationError(msg, code="workload_token_refused", status=status)
-
-
-def is_duration(value: object, *, least_s: float, most_s: float) -> bool:
-    """Whether this is a number of seconds between these two."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and least_s <= value <= most_s
 
 
 def library(module: str, *, extra: str) -> Any:
