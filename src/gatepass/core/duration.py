@@ -9,5 +9,6 @@ __all__ = ["is_duration"]
 
 def is_duration(value: object, *, most_s: float, least_s: float = 0.0) -> TypeGuard[float]:
     """Whether this is a number of seconds, more than 0, at least `least_s` and at most `most_s`."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return number and value > 0 and least_s <= value <= most_s
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    return value > 0 and least_s <= value <= most_s
