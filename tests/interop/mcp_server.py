@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx2
 import uvicorn
@@ -19,17 +19,19 @@ from mcp.server.mcpserver import MCPServer
 
 if TYPE_CHECKING:
     import socket
+    import ssl
     from collections.abc import Iterator
 
     from pydantic import AnyHttpUrl
     from starlette.applications import Starlette
+    from starlette.types import ASGIApp
 
 
 class JwtVerifier(TokenVerifier):
     """Reads JWT access tokens (RFC 9068), with the keys that the authorization server publishes."""
 
-    def __init__(self, issuer: str, jwks_uri: str, resource: str) -> None:
-        self._keys = KeySet.import_key_set(httpx2.get(jwks_uri).raise_for_status().json())
+    def __init__(self, issuer: str, jwks_uri: str, resource: str, *, trust: ssl.SSLContext | bool = True) -> None:
+        self._keys = KeySet.import_key_set(httpx2.get(jwks_uri, verify=trust).raise_for_status().json())
         self._resource = resource
         self._rules = jwt.JWTClaimsRegistry(
             iss={"essential": True, "value": issuer},
@@ -115,9 +117,10 @@ class _Server(uvicorn.Server):
 
 
 @contextmanager
-def served(app: Starlette, listener: socket.socket) -> Iterator[None]:
-    """Serve on a socket that listens already, in a thread, for as long as the block."""
-    server = _Server(uvicorn.Config(app, log_config=None, ws="none", lifespan="on", timeout_graceful_shutdown=1))
+def served(app: ASGIApp, listener: socket.socket, **tls: Any) -> Iterator[None]:
+    """Serve on a socket that listens already, in a thread, for as long as the block; `tls` are options of uvicorn's."""
+    quiet = {"log_config": None, "ws": "none", "lifespan": "on", "timeout_graceful_shutdown": 1}
+    server = _Server(uvicorn.Config(app, **quiet, **tls))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="mcp-server")
     thread.start()
     try:

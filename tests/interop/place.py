@@ -43,3 +43,15 @@ def client_with_secret(method: str) -> str:
 def client_with_key(algorithm: str) -> str:
     """The id of the client that is registered for private_key_jwt with this algorithm and no other."""
     return f"bot-{algorithm}"
+
+
+def public_app(client_id: str, **metadata: object) -> dict[str, object]:
+    """Client metadata (RFC 7591 §2) of an app on somebody's machine, which can keep no secret."""
+    return {
+        "client_id": client_id,
+        "application_type": "native",
+        "token_endpoint_auth_method": "none",
+        "grant_types": ["authorization_code", "refresh_token"],
+        "redirect_uris": ["http://127.0.0.1/callback"],
+        **metadata,
+    }

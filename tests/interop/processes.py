@@ -1,18 +1,25 @@
-"""Programs that serve: started, asked where, and stopped."""
+"""Programs that serve: started, asked where, and stopped. And one that visits."""
 
 from __future__ import annotations
 
 import json
+import os
+import shlex
 import subprocess
+import sys
 import threading
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
+    from interop.place import Place
+
+HERE = Path(__file__).parent
 START_TIMEOUT_S = 60
+VISIT_TIMEOUT_S = 120
 
 
 @contextmanager
@@ -44,3 +51,34 @@ def serving(command: Sequence[str], given: Mapping[str, object], *, directory: P
         finally:
             too_late.cancel()
             process.terminate()
+
+
+def keeper(place: Place, store: Path, *, client: str, generations: int, browser: bool = False) -> subprocess.Popen[str]:
+    """`keeper.py`, at work. With a browser it has one that signs in by itself; else it runs as in CI, with nobody."""
+    person = shlex.join([sys.executable, str(HERE / "person.py"), "%s"]).replace("'%s'", "%s")
+    given = {
+        "client": client,
+        "generations": generations,
+        "issuer": place.issuer,
+        "store": str(store),
+        "url": place.url,
+    }
+    return subprocess.Popen(
+        [sys.executable, "-m", "interop.keeper", json.dumps(given)],
+        cwd=HERE.parent,
+        env={**os.environ, "CI": "", "GITHUB_ACTIONS": "", **({"BROWSER": person} if browser else {"CI": "true"})},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def kept(process: subprocess.Popen[str]) -> list[str]:
+    """The tokens that a keeper had, once it is done."""
+    with process:
+        try:
+            out, err = process.communicate(timeout=VISIT_TIMEOUT_S)
+        finally:
+            process.kill()
+    assert process.returncode == 0, err
+    return json.loads(out)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import time
 import uuid
 import warnings
@@ -46,8 +47,8 @@ def ask_for_token(place: Place, authentication: dict[str, str], **form: str) -> 
     return httpx2.post(place.token_endpoint, data=right | authentication | form)
 
 
-def knock(place: Place, token: str | None) -> httpx2.Response:
-    """The first request of an MCP session, with a token or without."""
+def knock(place: Place, shown: str | dict[str, str] | None, *, trust: ssl.SSLContext | bool = True) -> httpx2.Response:
+    """The first request of an MCP session, with a token, with other headers, or without any."""
     message = {
         "jsonrpc": "2.0",
         "id": 1,
@@ -58,5 +59,17 @@ def knock(place: Place, token: str | None) -> httpx2.Response:
             "clientInfo": {"name": "a client by hand", "version": "1"},
         },
     }
-    authorization = {"Authorization": f"Bearer {token}"} if token else {}
-    return httpx2.post(place.url, json=message, headers=JSON_RPC | authorization)
+    headers = {"Authorization": f"Bearer {shown}"} if isinstance(shown, str) else shown or {}
+    return httpx2.post(place.url, json=message, headers=JSON_RPC | headers, verify=trust)
+
+
+def refresh(place: Place, refresh_token: str, client_id: str = "app") -> httpx2.Response:
+    """A renewal, by whoever has the refresh token of a public client."""
+    form = {"grant_type": "refresh_token", "refresh_token": refresh_token, "client_id": client_id}
+    return httpx2.post(place.token_endpoint, data=form | {"resource": place.url})
+
+
+def revoke(place: Place, refresh_token: str, client_id: str = "app") -> None:
+    """What an administrator might do, or the person in their account's settings."""
+    form = {"token": refresh_token, "client_id": client_id}
+    httpx2.post(f"{place.token_endpoint}/revocation", data=form).raise_for_status()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import httpx2
 import pytest
+from interop import raw
 from interop.place import SECRET, SECRET_METHODS, Method, Place, client_with_secret
 from interop.visit import auth_for, visit, warm_welcome
 
@@ -51,3 +52,26 @@ def test_a_scope_that_does_not_exist_is_refused_as_invalid_scope(toolkit: Place)
         auth.token()
 
     assert refused.value.error == "invalid_scope"
+
+
+@pytest.mark.parametrize("toolkit", ["oauth"], indirect=True)
+def test_signing_out_ends_the_token_at_the_server(toolkit: Place) -> None:
+    auth = auth_for(toolkit, gatepass.ClientSecret(client_with_secret("client_secret_basic"), SECRET))
+    token = auth.token()
+    assert raw.knock(toolkit, token).status_code == 200
+
+    assert auth.forget()
+
+    assert raw.knock(toolkit, token).status_code == 401
+
+
+@pytest.mark.parametrize("toolkit", ["openid", "none"], indirect=True)
+def test_signing_out_says_that_the_server_was_not_told_where_its_metadata_names_no_place_for_that(
+    toolkit: Place,
+) -> None:
+    auth = auth_for(toolkit, gatepass.ClientSecret(client_with_secret("client_secret_basic"), SECRET))
+    token = auth.token()
+
+    assert not auth.forget()
+
+    assert auth.token() != token

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import anyio
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from interop.place import Place
     from mcp import Client
 
+DEADLINE_S = 60
 Identity = gatepass.ClientSecret | gatepass.PrivateKeyJwt
 
 
@@ -56,3 +58,16 @@ async def greeting(mcp: Client) -> str:
 def warm_welcome(client_id: str) -> list[str]:
     """What `visit` returns if all went well, the server knowing the client by this name."""
     return ["greet", f"Hello, {client_id}", f"Hello, {client_id}"]
+
+
+def generations(auth: gatepass.Auth, count: int) -> list[str]:
+    """The next tokens, as a program sees them that works for longer than one lives."""
+    seen = [auth.token()]
+    too_late = time.monotonic() + DEADLINE_S
+    while len(seen) < count:
+        assert time.monotonic() < too_late, f"{len(seen)} generations in {DEADLINE_S} s"
+        token = auth.token()
+        if token != seen[-1]:
+            seen.append(token)
+        time.sleep(0.01)  # its work
+    return seen

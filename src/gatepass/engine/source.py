@@ -20,7 +20,7 @@ from gatepass.dpop import proof_key
 from gatepass.engine.flight import Flight
 from gatepass.engine.shelf import Shelf
 from gatepass.engine.wake import ThreadWaiter, Waiter, task_waiter
-from gatepass.engine.work import do, do_async
+from gatepass.engine.work import A_DAY_S, do, do_async
 from gatepass.errors import GatepassError, RemoteError, SignInRequiredError, UnreachableError
 from gatepass.grants.revocation import revoke
 from gatepass.keys.thumbprint import thumbprint
@@ -94,6 +94,7 @@ class Source:
         self._not_before_mono = float("-inf")
         self._silent_until_mono = float("-inf")
         self._spent = 0
+        self._epoch = pool.epoch
         self._step_ups = StepUps(None if target.step_up else target.scopes, policy)
 
     # What callers do.
@@ -122,13 +123,21 @@ class Source:
         """As `get_or_bare`, for a task of asyncio or trio."""
         return await self._await(patience_s, bare_ok=True)
 
-    def do(self, job: Callable[[], T]) -> T:
-        """What a job on a worker gives; blocks the calling thread. For what must not be done in an event loop."""
-        return do(self.pool, origin(self.target.endpoint), job)
+    def do(self, job: Callable[[], T], patience_s: float = A_DAY_S) -> T:
+        """What a job on a worker gives; blocks the calling thread. For what must not be done in an event loop.
 
-    async def ado(self, job: Callable[[], T]) -> T:
+        Args:
+            job: what is to be done; as a rule, it has time-outs of its own.
+            patience_s: how long to wait for it, in seconds.
+
+        Raises:
+            GatepassError: what the job raised, or it took too long.
+        """
+        return do(self.pool, origin(self.target.endpoint), job, patience_s)
+
+    async def ado(self, job: Callable[[], T], patience_s: float = A_DAY_S) -> T:
         """As `do`, for a task of asyncio or trio."""
-        return await do_async(self.pool, origin(self.target.endpoint), job)
+        return await do_async(self.pool, origin(self.target.endpoint), job, patience_s)
 
     def _wait(self, patience_s: float, *, bare_ok: bool = False, needs: Scopes = ()) -> Held | None:
         joined = self.join(ThreadWaiter, patience_s, bare_ok=bare_ok, needs=needs)
@@ -252,8 +261,14 @@ class Source:
                 return asked  # another request has stepped up meanwhile
             return self._step_ups.wanted(asked, wanted, operation, self.world.now())
 
+    def stepped_up(self, held: Held, operation: str) -> None:
+        """A token with more scopes was had for that operation."""
+        with self.pool.lock:
+            self._step_ups.brought(operation, held.generation)
+
     def forget(self) -> Held | None:
-        """Forget the token, here; what it was. A renewal under way comes to nothing."""
+        """Forget the token, here; what it was. A renewal under way comes to nothing, as whoever waits for it hears."""
+        waiters: set[Waiter] = set()
         with self.pool.lock:
             held, self._held, self.ready = self._held, None, None
             flight = self._live_flight()
@@ -264,6 +279,9 @@ class Source:
             self._forced_mono = float("-inf")
             if flight is not None:
                 flight.called_off = True
+                waiters, flight.waiters = flight.waiters, set()
+        for waiter in waiters:
+            waiter.settle(GatepassError("The token was forgotten while it was on its way.", code="forgotten"))
         return held
 
     def stored(self) -> Held | None:
@@ -294,21 +312,30 @@ class Source:
         Raises:
             GatepassError: it could not be revoked, or the store may still have it.
         """
-        self.loaded(self.stored())
+        unread = _trouble(lambda: self.loaded(self.stored()))
         held = self.forget()
-        self.shelf.drop_token()
-        if held is None:
-            return False
+        trouble = _trouble(self.shelf.drop_token) or unread
+        revoked = held is not None and self.revoke(held.record)
+        if trouble is not None:
+            raise trouble
+        return revoked
+
+    def revoke(self, record: TokenRecord) -> bool:
+        """Have a token revoked, if its authorization server offers that; whether it was.
+
+        Raises:
+            GatepassError: it could not be revoked.
+        """
         discovery = self.discovery or self.shelf.discovery()
-        server = discovery.server if discovery and discovery.server.issuer == held.record.issuer else None
+        server = discovery.server if discovery and discovery.server.issuer == record.issuer else None
         client = self.profile.known_as(self.world, server) if server else None
         if server is None or client is None or server.revocation_endpoint is None:
             return False
-        refresh_token = held.record.refresh_token
+        refresh_token = record.refresh_token
         if refresh_token is not None:  # first, since it could bring other tokens (RFC 7009 §2.1)
             revoke(self.world, client, server, Secret(refresh_token), "refresh_token")
         try:
-            revoke(self.world, client, server, Secret(held.record.access_token), "access_token")
+            revoke(self.world, client, server, Secret(record.access_token), "access_token")
         except RemoteError as problem:
             refusal = problem.again()
         else:
@@ -324,7 +351,8 @@ class Source:
         with self.pool.lock:
             if flight.waiters:
                 return False
-            self._flight = None
+            if self._flight is flight:
+                self._flight = None
             return True
 
     def remember(self, challenge: ResourceChallenge | None) -> None:
@@ -362,6 +390,8 @@ class Source:
         record = self._held.record if self._held else None
         if record is None or record.refresh_token is None or record.issuer != issuer:
             return None
+        if self._epoch != self.pool.epoch and not self.shelf.shared:
+            return None  # a forked child has a copy of it, and nothing to agree by with its parent on who spends it
         return None if record.generation <= self._spent else Secret(record.refresh_token)
 
     def refresh_refused(self) -> None:
@@ -378,6 +408,12 @@ class Source:
         return held.generation > self._rejected and decide(held, now) in {State.FRESH, State.STALE}
 
     @property
+    def secrets(self) -> tuple[Secret, ...]:
+        """Every secret that a token request depends on."""
+        key = self.dpop if isinstance(self.dpop, PrivateKey) else None
+        return (*self.profile.secrets, *(secret for secret in (key and key.text, key and key.password) if secret))
+
+    @property
     def held(self) -> Held | None:
         """The newest token, whatever its state."""
         return self._held
@@ -392,16 +428,23 @@ class Source:
         """Whether it is known what to ask for, so that a token can be fetched before the first request."""
         return self.target.scopes is not None or self.challenge is not None or self._held is not None
 
-    def landed(self, flight: Flight, outcome: Held | GatepassError) -> None:
-        """The flight is over: everybody aboard gets its outcome."""
+    def landed(self, flight: Flight, outcome: Held | GatepassError, failure: GatepassError | None = None) -> None:
+        """The flight is over: everybody aboard gets its outcome.
+
+        Args:
+            flight: the one that is over.
+            outcome: what came of it.
+            failure: why a token is none that everybody wanted, for those who wanted one with more scopes.
+        """
         with self.pool.lock:
-            if isinstance(outcome, Held):
+            if isinstance(outcome, Held) and not flight.called_off:
                 self._take(outcome)
             if self._flight is flight:
                 self._flight = None
             waiters, flight.waiters = flight.waiters, set()
         for waiter in waiters:
-            waiter.settle(outcome)
+            short = failure is not None and isinstance(outcome, Held) and not asked_for(outcome, waiter.needs)
+            waiter.settle(failure if short else outcome)
 
     def succeeded(self) -> None:
         """A token was made: forget the failures."""
@@ -467,7 +510,7 @@ class Source:
     def _take(self, held: Held) -> None:
         """A newer generation replaces what is held; an older one never does."""
         if self._held is None or held.generation > self._held.generation:
-            self._held = held
+            self._held, self._epoch = held, self.pool.epoch
             self.ready = held if held.generation > self._rejected else None
 
     def leave(self, waiter: Waiter) -> None:
@@ -490,6 +533,15 @@ class Source:
         if held is None:
             return 0.0
         return max(0.0, min(held.usable_until.mono - now.mono, held.usable_until.wall - now.wall))
+
+
+def _trouble(step: Callable[[], object]) -> GatepassError | None:
+    """What a step fails with, if it fails."""
+    try:
+        step()
+    except GatepassError as failure:
+        return failure.again()
+    return None
 
 
 def _made(held: Held | None) -> Held:

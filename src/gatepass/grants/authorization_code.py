@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gatepass.client_auth.base import listed
 from gatepass.core.secret import Secret
 from gatepass.errors import RemoteError
 from gatepass.grants.exchange import Issued, exchange
@@ -33,11 +34,13 @@ def check_authorization_endpoint(errand: Errand) -> str:
     server = errand.server
     if server.authorization_endpoint is None:
         msg = f"The authorization server {server.issuer} names no authorization endpoint that a person can be sent to."
+        if errand.target.token_endpoint is not None:
+            msg += " Leave token_endpoint=... out, so that its metadata is read."
         raise RemoteError(msg, code="authorization_endpoint_missing", by="authorization_server")
     offered = server.code_challenge_methods_supported
     if "S256" in (offered or ()):
         return server.authorization_endpoint
-    says = f"offers {', '.join(offered)} only" if offered else "does not say so"
+    says = f"offers {listed(offered)} only" if offered else "does not say so"
     msg = (
         f"The authorization server {server.issuer} must protect codes by PKCE with S256, and {says} "
         "(code_challenge_methods_supported): have its metadata corrected."
@@ -71,6 +74,7 @@ def request_by_code(world: World, client: ClientAuthentication, errand: Errand, 
         ("code_challenge_method", "S256"),
         *((("dpop_jkt", key.thumbprint),) if key else ()),
         *errand.scope,
+        *_consent(errand),
         *errand.purpose,
     )
     code = parse_authorization_response(person.ask(build_authorization_url(endpoint, parameters)), asked)
@@ -82,3 +86,9 @@ def request_by_code(world: World, client: ClientAuthentication, errand: Errand, 
         *errand.purpose,
     )
     return exchange(world, client, errand, form)
+
+
+def _consent(errand: Errand) -> tuple[tuple[str, str], ...]:
+    """Offline access wants consent each time; without it, servers leave it out (OpenID Connect Core §11)."""
+    chosen = "prompt" in dict(errand.target.extra)
+    return (("prompt", "consent"),) if "offline_access" in errand.scopes and not chosen else ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gatepass.client_auth.base import listed
 from gatepass.core.secret import Secret
 from gatepass.core.value import Value
 from gatepass.core.world import Notice
@@ -65,7 +66,7 @@ def exchange(
     usable = token_types or (("DPoP",) if errand.proof_key else ("Bearer",))
     nonce = world.nonce(origin(token_endpoint(world, errand.server)))
     outcome = _ask(world, client, errand, form, usable)
-    if isinstance(outcome, RemoteError) and outcome.error == "use_dpop_nonce":
+    if isinstance(outcome, RemoteError) and outcome.error == "use_dpop_nonce" and errand.proof_key is not None:
         newer = world.nonce(origin(token_endpoint(world, errand.server)))
         if newer is not None and newer != nonce:
             outcome = _ask(world, client, errand, form, usable)
@@ -137,5 +138,5 @@ def _explain_skew(refusal: RemoteError, skew_s: float | None) -> RemoteError:
 def _warn_of_missing_grant(world: World, server: ServerMetadata, grant_type: str) -> None:
     offered = server.grant_types_supported
     if offered is not None and grant_type not in offered:
-        text = f"{server.issuer} does not list the grant {grant_type} (it lists {', '.join(offered)}); asking anyway."
+        text = f"{server.issuer} does not list the grant {grant_type} (it lists {listed(offered)}); asking anyway."
         world.notice(Notice(code="grant_not_listed", text=text, level="warning", once=True))
