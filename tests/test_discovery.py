@@ -10,9 +10,10 @@ from scripted import ScriptedWorld
 
 from gatepass.core.http import HttpResponse
 from gatepass.core.target import Target
-from gatepass.discovery import Discovery, discover
+from gatepass.discovery import Discovery, KnownServer, discover, discover_server
 from gatepass.errors import ConfigurationError, RemoteError, UnreachableError
 from gatepass.protocol.challenge import ResourceChallenge
+from gatepass.protocol.server import ServerMetadata
 
 RS = "https://mcp.example.com"
 AS = "https://as.example.com"
@@ -331,3 +332,157 @@ def test_a_server_in_trouble_stops_discovery_with_an_error_worth_a_retry(status:
 def test_a_network_failure_passes_through() -> None:
     with pytest.raises(UnreachableError):
         find([(PATH_FORM, UnreachableError("No answer.", retryable=True))])
+
+
+# what the resource says of proofs
+
+
+@pytest.mark.parametrize(
+    ("members", "required", "algorithms"),
+    [
+        ({}, False, None),
+        ({"dpop_bound_access_tokens_required": True}, True, None),
+        ({"dpop_bound_access_tokens_required": False}, False, None),
+        ({"dpop_signing_alg_values_supported": ["ES256", "PS256"]}, False, ("ES256", "PS256")),
+    ],
+)
+def test_the_resource_says_whether_tokens_must_be_bound_to_a_key(
+    members: dict[str, Any], algorithms: tuple[str, ...] | None, *, required: bool
+) -> None:
+    found, _ = find([(PATH_FORM, resource(**members)), (OAUTH_FORM, server())])
+    assert (found.dpop_required, found.dpop_algorithms) == (required, algorithms)
+
+
+def test_without_resource_metadata_nothing_is_said_of_proofs() -> None:
+    found, _ = find([*BARE, (f"GET {ENDPOINT}", answer(status=401)), (OAUTH_FORM, server())])
+    assert (found.dpop_required, found.dpop_algorithms) == (False, None)
+
+
+# before there was resource metadata (MCP 2025-03-26)
+
+LEGACY = [*BARE, (f"GET {ENDPOINT}", answer(status=401))]
+OWN_OAUTH, OWN_OIDC = f"GET {RS}/.well-known/oauth-authorization-server", f"GET {RS}/.well-known/openid-configuration"
+OWN = answer({"issuer": RS, "token_endpoint": f"{RS}/oauth/token", "authorization_endpoint": f"{RS}/oauth/authorize"})
+
+
+def old(**fields: Any) -> Target:
+    return target(issuer=None, allow_legacy_discovery=True, **fields)
+
+
+@pytest.mark.parametrize(
+    "script",
+    [[*LEGACY, (OWN_OAUTH, OWN)], [*LEGACY, (OWN_OAUTH, MISSING), (OWN_OIDC, OWN)]],
+    ids=["OAuth's metadata", "OpenID Connect's"],
+)
+def test_an_old_server_s_own_origin_is_its_issuer(script: list[Any]) -> None:
+    found, world = find(script, old())
+    assert (found.resource, found.server.issuer, found.server.token_endpoint) == (ENDPOINT, RS, f"{RS}/oauth/token")
+    assert found.server.code_challenge_methods_supported is None, "with metadata, what it says holds"
+    (notice,) = world.notices
+    assert (notice.code, notice.level, notice.once) == ("legacy_discovery", "warning", True)
+
+
+def test_an_old_server_without_any_metadata_has_the_default_endpoints() -> None:
+    found, world = find([*LEGACY, (OWN_OAUTH, MISSING), (OWN_OIDC, PAGE)], old())
+    assert found.server == ServerMetadata(
+        issuer=RS,
+        authorization_endpoint=f"{RS}/authorize",
+        token_endpoint=f"{RS}/token",
+        registration_endpoint=f"{RS}/register",
+        code_challenge_methods_supported=("S256",),
+    )
+    assert (found.fetched_at, found.cache_s) == (world.wall, 86_400.0)
+    assert (found.resource, found.scopes_supported, found.dpop_required) == (ENDPOINT, None, False)
+
+
+def test_a_configured_token_endpoint_replaces_the_default_one() -> None:
+    found, _ = find([*LEGACY, (OWN_OAUTH, MISSING), (OWN_OIDC, MISSING)], old(token_endpoint=f"{RS}/t"))
+    assert found.server.token_endpoint == f"{RS}/t"
+
+
+NOT_LEGACY: list[tuple[str, Target, list[Any], type[Exception], str]] = [
+    ("it was not asked for", target(issuer=None), LEGACY, ConfigurationError, "issuer_unknown"),
+    (
+        "the issuer is pinned",
+        target(allow_legacy_discovery=True), [*LEGACY, (OAUTH_FORM, MISSING), (OIDC_FORM, MISSING)],
+        RemoteError, "server_metadata_missing",
+    ),
+    (
+        "the metadata is of another issuer",
+        old(), [*LEGACY, (OWN_OAUTH, server(AS))],
+        RemoteError, "issuer_mismatch",
+    ),
+    (
+        "the token endpoint is elsewhere",
+        old(), [*LEGACY, (OWN_OAUTH, server(RS, token_endpoint=f"{AS}/token"))],
+        RemoteError, "endpoint_origin",
+    ),
+    (
+        "the server is in trouble",
+        old(), [*LEGACY, (OWN_OAUTH, answer(status=503))],
+        RemoteError, "metadata_unavailable",
+    ),
+    (
+        "the configured token endpoint is not encrypted",
+        old(token_endpoint="http://mcp.example.com/t"), [*LEGACY, (OWN_OAUTH, MISSING)],
+        ConfigurationError, "insecure_url",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("where", "script", "kind", "code"), [row[1:] for row in NOT_LEGACY], ids=[row[0] for row in NOT_LEGACY]
+)
+def test_an_origin_is_not_taken_for_an_issuer_where(
+    where: Target, script: list[Any], kind: type[Exception], code: str
+) -> None:
+    with pytest.raises(kind) as failure:
+        find(script, where)
+    assert failure.value.code == code  # type: ignore[attr-defined]
+
+
+def test_a_resource_with_metadata_is_no_old_one() -> None:
+    found, world = find([(PATH_FORM, resource()), (OAUTH_FORM, server())], old())
+    assert found.server.issuer == AS
+    assert [notice.code for notice in world.notices] == ["issuer_not_pinned"]
+
+
+# a server that the user named, apart from any resource
+
+
+def find_server(script: list[Any], issuer: str = AS) -> tuple[KnownServer, ScriptedWorld]:
+    with ScriptedWorld(script) as world:
+        return discover_server(world, issuer), world
+
+
+def test_a_server_is_found_by_its_name_alone() -> None:
+    found, world = find_server(
+        [
+            (OAUTH_FORM, MISSING),
+            (
+                OIDC_FORM,
+                answer(
+                    {"issuer": AS, "token_endpoint": "https://x.example/t"}, headers=(("Cache-Control", "max-age=600"),)
+                ),
+            ),
+        ]
+    )
+    assert (found.server.token_endpoint, found.fetched_at, found.cache_s) == ("https://x.example/t", world.wall, 600)
+    assert world.notices == []
+
+
+@pytest.mark.parametrize(
+    ("script", "code"),
+    [
+        ([(OAUTH_FORM, MISSING), (OIDC_FORM, MISSING)], "server_metadata_missing"),
+        ([(OAUTH_FORM, answer({"issuer": AS}))], "token_endpoint_missing"),
+        ([(OAUTH_FORM, server("https://other.example"))], "issuer_mismatch"),
+        ([(OAUTH_FORM, server(f"{AS}/"))], "issuer_mismatch"),
+        ([(OAUTH_FORM, server(token_endpoint="http://as.example.com/token"))], "insecure_endpoint"),
+        ([(OAUTH_FORM, answer(status=503))], "metadata_unavailable"),
+    ],
+)
+def test_a_server_that_does_not_fit_is_not_used(script: list[Any], code: str) -> None:
+    with pytest.raises(RemoteError) as failure:
+        find_server(script)
+    assert (failure.value.code, failure.value.by) == (code, "authorization_server")

@@ -51,16 +51,17 @@ def proof_key(signer: Signer, *offers: tuple[str, ...] | None) -> ProofKey:
 
     Args:
         signer: the key.
-        offers: the `dpop_signing_alg_values_supported` of each server (RFC 9449 §5.1, RFC 9728 §2); None: not said.
+        offers: the `dpop_signing_alg_values_supported` of each server (RFC 9449 §5.1, RFC 9728 §2); None or empty: not
+            said.
 
     Raises:
         ConfigurationError: there is no such algorithm (code ``dpop_alg_not_offered``).
     """
     able = [name for name in signer.algorithms if name in _ALGORITHMS]
     for algorithm in able:
-        if all(algorithm in offer for offer in offers if offer is not None):
+        if all(algorithm in offer for offer in offers if offer):
             return _ready(signer, algorithm)
-    taken = "; ".join(", ".join(sorted(_ALGORITHMS & set(offer))) or "none" for offer in offers if offer is not None)
+    taken = "; ".join(", ".join(sorted(_ALGORITHMS & set(offer))) or "none" for offer in offers if offer)
     msg = (
         f"The key signs DPoP proofs with {', '.join(able) or 'no algorithm at all'}, but the servers take {taken}. "
         "Give a key that fits with dpop=..."

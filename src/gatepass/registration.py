@@ -21,6 +21,7 @@ from gatepass.protocol.registration import (
     build_registration_request,
     parse_registration_response,
 )
+from gatepass.protocol.text import clean
 from gatepass.protocol.urls import is_loopback, shown
 
 if TYPE_CHECKING:
@@ -95,13 +96,18 @@ def register(
     response = world.send(build_registration_request(server.registration_endpoint or "", metadata))
     registration = parse_registration_response(response, issuer=server.issuer, asked=metadata, now=world.now())
     world.keep(registration, server.issuer, applicant.name)
-    text = f"Registered at {shown(server.issuer)} as the client {registration.client_id}."
+    text = f"Registered at {shown(server.issuer)} as the client {clean(registration.client_id)}."
     world.notice(Notice(code="client_registered", text=text))
     return _client(registration)
 
 
 def registered_redirect_uri(world: World, applicant: Applicant, server: ServerMetadata) -> str | None:
-    """Where a person was to be sent back to when the client registered; many servers insist on it, port and all."""
+    """Where a person was to be sent back to when the client registered; many servers insist on it, port and all.
+
+    None where it did not register, or is known by its metadata document.
+    """
+    if applicant.metadata_url is not None and server.client_id_metadata_document_supported:
+        return None
     known = _registration(world, applicant, server)
     return known.redirect_uri if known else None
 

@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 from scripted import ScriptedWorld
 
-from gatepass.client_auth.public_client import PublicClient
+from gatepass.client_auth.client_secret import ClientSecret
+from gatepass.client_auth.public_client import PublicClient, as_client, no_client
 from gatepass.errors import ConfigurationError
 from gatepass.protocol.server import ServerMetadata
 
@@ -36,4 +37,35 @@ def test_it_has_an_identity_and_no_secrets():
 def test_a_client_id_that_cannot_be_sent_is_refused_at_once(client_id):
     with pytest.raises(ConfigurationError) as caught:
         PublicClient(client_id)
+    assert caught.value.code == "client_id_invalid"
+
+
+SECRET = ClientSecret("ci-bot", "the-secret")
+
+
+@pytest.mark.parametrize(
+    ("given", "client"),
+    [
+        ("ci-bot", PublicClient("ci-bot")),
+        (PublicClient("ci-bot"), PublicClient("ci-bot")),
+        (SECRET, SECRET),
+        (ClientSecret, None),
+        (b"the-secret", None),
+        (5, None),
+        (None, None),
+    ],
+)
+def test_a_client_id_alone_is_a_public_client_and_a_client_is_itself(given, client):
+    assert as_client(given) == client
+
+
+def test_what_is_no_client_is_named_by_its_type_alone():
+    error = no_client("bytes")
+    assert (error.code, "bytes" in str(error), "client" in str(error)) == ("client_invalid", True, True)
+
+
+@pytest.mark.parametrize("client_id", ["", "a\nb"])
+def test_a_client_id_alone_must_be_one(client_id):
+    with pytest.raises(ConfigurationError) as caught:
+        as_client(client_id)
     assert caught.value.code == "client_id_invalid"

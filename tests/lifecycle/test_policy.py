@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
+from base64 import urlsafe_b64encode
 
+import msgspec
 import pytest
+from errands import a_proof_key
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gatepass.core.world import Instant
-from gatepass.lifecycle.policy import Held, Policy, State, back_off_s, decide, hold, negative_memory_s
+from gatepass.lifecycle.policy import Held, Policy, State, asked_for, back_off_s, decide, hold, negative_memory_s
 from gatepass.lifecycle.record import TokenRecord
 
 POLICY = Policy()
@@ -154,3 +158,36 @@ def test_back_off_doubles_with_full_jitter_within_its_limits(
 @pytest.mark.parametrize(("failures", "expected"), [(1, 60.0), (2, 120.0), (4, 480.0), (5, 600.0), (9999, 600.0)])
 def test_a_final_failure_is_remembered_longer_each_time(failures: int, expected: float) -> None:
     assert negative_memory_s(failures, POLICY) == expected
+
+
+def test_a_token_that_is_bound_to_a_key_has_at_hand_what_its_proofs_say() -> None:
+    key = a_proof_key()
+    record = msgspec.structs.replace(a_record(), token_type="DPoP", key_thumbprint=key.thumbprint)
+    token = hold(record, START, POLICY, 0.0, key)
+    assert token.authorization == "DPoP the-token"
+    assert token.proof_key is key
+    assert token.token_hash == urlsafe_b64encode(hashlib.sha256(b"the-token").digest()).rstrip(b"=").decode()
+    assert "the-token" not in repr(token)
+    assert token.token_hash not in repr(token)
+
+
+def test_one_that_is_bound_to_none_has_no_proofs() -> None:
+    assert (held().proof_key, held().token_hash, held().generation) == (None, None, 1)
+
+
+@pytest.mark.parametrize(
+    ("requested", "scopes", "expected"),
+    [
+        ((), (), True),
+        (("a",), (), True),
+        (("a", "b"), ("b",), True),
+        (("a", "b"), ("b", "a"), True),
+        (("a",), ("a", "b"), False),
+        ((), ("a",), False),
+    ],
+)
+def test_a_token_was_asked_for_with_scopes_if_it_was_with_all_of_them(
+    requested: tuple[str, ...], scopes: tuple[str, ...], *, expected: bool
+) -> None:
+    record = msgspec.structs.replace(a_record(), requested=requested)
+    assert asked_for(hold(record, START, POLICY, 0.0), scopes) is expected

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatepass.discovery import Discovery
+from gatepass.discovery import Discovery, KnownServer
 from gatepass.errors import StoreError
-from gatepass.lifecycle.record import TokenRecord, decode, encode
+from gatepass.lifecycle.record import GeneratedKey, TokenRecord, decode, encode
 from gatepass.protocol.challenge import ResourceChallenge
 from gatepass.protocol.server import ServerMetadata
 
@@ -34,13 +37,42 @@ DISCOVERY = Discovery(
 CHALLENGE = ResourceChallenge(scheme="bearer", resource_metadata=None, scope=("a",), error=None, error_description=None)
 
 
-@pytest.mark.parametrize("record", [TOKEN, DISCOVERY, CHALLENGE], ids=lambda record: type(record).__name__)
-def test_a_record_comes_back_as_it_was(record: TokenRecord | Discovery | ResourceChallenge) -> None:
+BOUND = msgspec.structs.replace(
+    TOKEN,
+    token_type="DPoP",
+    stepped=("c",),
+    refresh_token="the-refresh-token",
+    key_thumbprint="a-thumbprint",
+    key_algorithm="ES256",
+)
+GENERATED = GeneratedKey(jwk='{"kty": "EC", "d": "the-key"}')
+SERVER = KnownServer(server=DISCOVERY.server, fetched_at=1_700_000_000.0, cache_s=300.0)
+BINDING = msgspec.structs.replace(DISCOVERY, dpop_required=True, dpop_algorithms=("ES256",))
+RECORDS = [TOKEN, BOUND, DISCOVERY, BINDING, SERVER, CHALLENGE, GENERATED]
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=lambda record: type(record).__name__)
+def test_a_record_comes_back_as_it_was(record: object) -> None:
     assert decode(encode(record), type(record)) == record
 
 
-def test_a_token_record_does_not_show_its_token() -> None:
-    assert "the-token" not in repr(TOKEN)
+NEWER = {
+    TOKEN: ("stepped", "refresh_token", "key_thumbprint", "key_algorithm"),
+    DISCOVERY: ("dpop_required", "dpop_algorithms"),
+}
+
+
+@pytest.mark.parametrize("record", NEWER, ids=lambda record: type(record).__name__)
+def test_a_record_of_an_earlier_version_is_read(record: object) -> None:
+    members = json.loads(encode(record))
+    for name in NEWER[record]:
+        members.pop(name, None)
+    assert decode(json.dumps(members).encode(), type(record)) == record
+
+
+@pytest.mark.parametrize("record", [TOKEN, BOUND, GENERATED], ids=lambda record: type(record).__name__)
+def test_a_record_does_not_show_a_token_or_a_key(record: object) -> None:
+    assert "the-" not in repr(record)
 
 
 @given(st.binary(max_size=200))

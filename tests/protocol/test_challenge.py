@@ -15,6 +15,7 @@ from gatepass.protocol.challenge import (
     Challenge,
     ResourceChallenge,
     build_challenges,
+    dpop_error,
     parse_challenges,
     resource_challenge,
 )
@@ -219,3 +220,29 @@ def test_the_servers_words_are_cleaned_and_bounded():
     found = resource_challenge(['Bearer error="a\x1b[31mb", error_description="' + "x" * 5000 + '"'])
     assert found.error == "a [31mb"
     assert found.error_description == "x" * 197 + "..."
+
+
+@pytest.mark.parametrize(
+    ("lines", "error"),
+    [
+        ([], None),
+        (['DPoP algs="ES256"'], None),
+        (['DPoP error="use_dpop_nonce"'], "use_dpop_nonce"),
+        (['dpop ERROR=use_dpop_nonce, error_description="x"'], "use_dpop_nonce"),
+        (['Bearer error="invalid_token"'], None),
+        (['Bearer error="invalid_token", DPoP error="use_dpop_nonce"'], "use_dpop_nonce"),
+        (['Bearer error="invalid_token"', 'DPoP error="invalid_dpop_proof"'], "invalid_dpop_proof"),
+        (['DPoP algs="ES256"', 'DPoP error="", DPoP error="invalid_token"'], "invalid_token"),
+        (['DPoP error="invalid_token", DPoP error="use_dpop_nonce"'], "invalid_token"),
+        (['Bearer realm="DPoP error=use_dpop_nonce"'], None),
+    ],
+)
+def test_the_error_of_a_dpop_challenge_is_found_beside_whatever_else_is_offered(lines, error):
+    assert dpop_error(lines) == error
+
+
+@given(st.lists(challenges, max_size=5), st.text(VALUE_CHARS, min_size=1, max_size=20))
+def test_the_first_error_of_a_dpop_challenge_is_the_one(others, error):
+    own = Challenge(scheme="dpop", params={"error": error})
+    before = [one for one in others if one.scheme != "dpop"]
+    assert dpop_error([build_challenges([*before, own, *others])]) == error

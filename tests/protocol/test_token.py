@@ -109,6 +109,16 @@ def test_another_token_type_is_never_used(said):
 
 
 @pytest.mark.parametrize(
+    ("said", "accepted", "reason"),
+    [("DPoP", "Bearer", "dpop=True"), ("dpop", "Bearer", "dpop=True"), ("bearer", "DPoP", "does not bind")],
+)
+def test_a_token_that_is_bound_or_not_against_expectation_says_what_to_do(said, accepted, reason):
+    error = refused(GOOD | {"token_type": said}, token_types=(accepted,))
+    assert f"token_type is not {accepted}" in str(error)
+    assert reason in str(error)
+
+
+@pytest.mark.parametrize(
     ("expires_in", "seconds"),
     [
         (3600, 3600.0),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from gatepass.client_auth.base import Credentials, as_secret
 from gatepass.core.secret import Secret
@@ -36,7 +36,7 @@ def as_source(value: object) -> Source | None:
 
     It does not raise, so that its caller can drop the value first: an error's frames must not hold it.
     """
-    return as_secret(value) or (value if callable(value) else None)
+    return as_secret(value) or (cast("Source", value) if callable(value) else None)
 
 
 def source_identity(source: Source) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from gatepass.core.world import World
     from gatepass.protocol.server import ServerMetadata
 
-__all__ = ["PublicClient", "as_client"]
+__all__ = ["PublicClient", "as_client", "no_client"]
 
 
 class PublicClient(Value, frozen=True):
@@ -52,17 +52,20 @@ class PublicClient(Value, frozen=True):
         return Credentials(form=(("client_id", self.client_id),))
 
 
-def as_client(value: object) -> ClientAuthentication:
-    """A client authentication as it is; a client id alone as a public client.
+def as_client(value: object) -> ClientAuthentication | None:
+    """A client authentication as it is; a client id alone as a public client; None for anything else.
+
+    It does not raise for that, so that its caller can drop the value first: an error's frames must not hold it.
 
     Raises:
-        ConfigurationError: it is neither (code ``client_invalid``).
+        ConfigurationError: the client id is empty or can't be sent (code ``client_id_invalid``).
     """
     if is_client(value):
         return value
-    if isinstance(value, str):
-        return PublicClient(value)
-    kind = type(value).__name__
-    del value  # a secret, perhaps, which a traceback would show
+    return PublicClient(value) if isinstance(value, str) else None
+
+
+def no_client(kind: str) -> ConfigurationError:
+    """The error for a value of that type in the place of a client (code ``client_invalid``)."""
     msg = f"client must be a client id, or a client authentication such as ClientSecret(...), not {kind}."
-    raise ConfigurationError(msg, code="client_invalid")
+    return ConfigurationError(msg, code="client_invalid")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -11,10 +12,10 @@ from gatepass.client_auth.base import ClientAuthentication, check_text, shown
 from gatepass.client_auth.public_client import as_client, no_client
 from gatepass.core.duration import is_duration
 from gatepass.core.world import Contact
-from gatepass.errors import ConfigurationError, RemoteError, SignInRequiredError
+from gatepass.errors import ConfigurationError, RemoteError, SignInRequiredError, UnreachableError
 from gatepass.grants.authorization_code import check_authorization_endpoint, request_by_code
 from gatepass.protocol.scope import union
-from gatepass.protocol.urls import covers, is_http_url, is_loopback, origin
+from gatepass.protocol.urls import covers, is_http_url, is_loopback
 from gatepass.registration import Applicant, enrolled, forget_registration, register, registered_redirect_uri
 
 if TYPE_CHECKING:
@@ -46,8 +47,8 @@ class AuthorizationCode:
         ask: shows the person the URL instead of opening a browser; plain or async. It may return the URL that the
             person was sent back to; if it returns None, the listener waits for that.
         redirect_uri: where the person is sent back to, if not to a free port on loopback.
-        offline_access: ask for that scope where the server lists it, so that it issues a refresh token (OpenID Connect
-            Core §11).
+        offline_access: ask for that scope, too, where the server lists it, so that it issues a refresh token (OpenID
+            Connect Core §11). Not by itself: where no scope is asked for, the choice is the server's.
         timeout_s: how long the person may take, in seconds; at most an hour.
         subject: who the person is, in your words. It tells kept tokens apart, and is needed in a shared store.
 
@@ -139,7 +140,7 @@ class AuthorizationCode:
         if not errand.awaited:
             msg = f"A person has to sign in at {server.issuer} again; the next call that needs the token will ask."
             raise SignInRequiredError(msg, code="sign_in_required")
-        if self.offline_access and _OFFLINE in (server.scopes_supported or ()):
+        if self.offline_access and errand.scopes and _OFFLINE in (server.scopes_supported or ()):
             errand = msgspec.structs.replace(errand, scopes=union(errand.scopes, (_OFFLINE,)))
         last = registered_redirect_uri(world, self.applicant, server) if self.client is None else None
         with world.person(msgspec.structs.replace(self.contact, last_redirect_uri=last)) as person:
@@ -149,11 +150,11 @@ class AuthorizationCode:
                 client = register(world, self.applicant, server, person.redirect_uri, dpop=dpop)
             try:
                 return request_by_code(world, client, errand, person)
-            except RemoteError as problem:
-                refusal = problem.again()
-        if refusal.error == "invalid_client":
-            self.disowned(world, server)
-        raise refusal
+            except (RemoteError, UnreachableError) as problem:
+                failure = problem.again()
+        if failure.error == "invalid_client" or failure.code == "sign_in_timeout":
+            self.disowned(world, server)  # who is shown an error page, because the client is not known, does not return
+        raise failure
 
 
 def _checked_ask(ask: Ask | None) -> Ask | None:
@@ -186,7 +187,7 @@ def _checked_redirect(redirect_uri: str | None, ask: object) -> str | None:
 
 def _checked_metadata_url(url: str | None) -> str | None:
     """A client id that is a URL (draft-ietf-oauth-client-id-metadata-document §3): https, with a path and no tricks."""
-    if url is None or (is_http_url(url) and url.startswith("https://") and covers(url, url) and _path(url) != "/"):
+    if url is None or (is_http_url(url) and url.startswith("https://") and covers(url, url) and urlsplit(url).path[1:]):
         return url
     msg = (
         "client_metadata_url must be an https URL with a path and no fragment, such as https://example.com/client.json."
@@ -194,12 +195,8 @@ def _checked_metadata_url(url: str | None) -> str | None:
     raise ConfigurationError(msg, code="client_metadata_url_invalid")
 
 
-def _path(url: str) -> str:
-    return url.removeprefix(origin(url)).partition("?")[0] or "/"
-
-
 def _checked_timeout(timeout_s: object) -> float:
     if is_duration(timeout_s, most_s=_LONGEST_TIMEOUT_S):
         return timeout_s
     msg = f"timeout_s is {timeout_s!r}; it must be a number of seconds, more than 0 and at most an hour (3600)."
-    raise ConfigurationError(msg, code="timeout_s_invalid")
+    raise ConfigurationError(msg, code="timeout_invalid")

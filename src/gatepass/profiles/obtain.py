@@ -27,6 +27,8 @@ __all__ = ["obtain", "renew", "scopes_wanted"]
 
 _JUST_NOW_S = 5.0
 _MOVED_STATUSES = frozenset({301, 302, 303, 307, 308, 404, 405, 410})
+_BAD_REQUEST = 400
+"""How a server refuses a grant that has no words for it (RFC 6749 §5.2)."""
 _OF_THE_PROOF = frozenset({"invalid_dpop_proof", "use_dpop_nonce"})
 """What says nothing about the refresh token that came with the proof (RFC 9449 §5, §8)."""
 
@@ -62,7 +64,8 @@ def renew(world: World, profile: Profile, known: Known, refresh_token: Secret) -
     except RemoteError as problem:
         refusal = problem.again()
     disowned = refusal.error == "invalid_client" and profile.disowned(world, known.discovery.server)
-    if refusal.retryable or refusal.error is None or refusal.error in _OF_THE_PROOF:
+    said_no = refusal.error is not None or refusal.status == _BAD_REQUEST
+    if refusal.retryable or not said_no or refusal.error in _OF_THE_PROOF:
         raise refusal
     if refusal.error == "invalid_client" and not disowned:
         raise refusal

@@ -84,8 +84,8 @@ class WorkloadIdentity:
         return (*source_secrets(self.source), *self.client.secrets)
 
     @property
-    def extension(self) -> str:
-        return "io.modelcontextprotocol/auth/wif"
+    def extension(self) -> None:
+        return None
 
     @property
     def subject_missing(self) -> bool:

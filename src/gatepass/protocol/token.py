@@ -272,7 +272,11 @@ def _refusal(response: HttpResponse, now: Instant, masked: tuple[Secret, ...], w
     return RemoteError(
         f"The authorization server {outcome}{reason}{words}, status {status}. {_advice(error, status, what)}",
         by="authorization_server",
-        code=f"{what}_endpoint_busy" if retryable else f"{what}_refused",
+        code=(
+            ("token_endpoint_busy" if retryable else "token_refused")
+            if what == "token"
+            else ("revocation_endpoint_busy" if retryable else "revocation_refused")
+        ),
         error=error,
         error_description=description,
         error_uri=_words(said.error_uri, masked),
