@@ -11,33 +11,95 @@ import itertools
 import json
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
 from gatepass.client_auth.public_client import PublicClient
 from gatepass.core.http import HttpRequest, HttpResponse
 from gatepass.core.secret import Secret
 from gatepass.core.target import Target
-from gatepass.core.world import Instant, Notice, PrivateKey
+from gatepass.core.world import Instant, Notice, PrivateKey, Signer
+from gatepass.engine.shelf import Shelf
 from gatepass.engine.source import Source
 from gatepass.engine.wake import Waiter
-from gatepass.errors import GatepassError, UnreachableError
+from gatepass.errors import GatepassError, StoreError, UnreachableError
 from gatepass.grants.errand import Errand
 from gatepass.grants.exchange import Issued
 from gatepass.lifecycle.policy import Held, Policy
+from gatepass.protocol.scope import Scopes
 from gatepass.protocol.token import TokenResponse
-from gatepass.stores.base import Store
+from gatepass.stores.base import Entry, Lease, Store
 from gatepass.stores.memory import MemoryStore
 
 ISSUER = "https://as.example.com"
 ENDPOINT = "https://mcp.example.com/mcp"
 RESOURCE_METADATA = "https://mcp.example.com/.well-known/oauth-protected-resource/mcp"
-DOCUMENTS = {
-    RESOURCE_METADATA: {"resource": ENDPOINT, "authorization_servers": [ISSUER]},
-    f"{ISSUER}/.well-known/oauth-authorization-server": {"issuer": ISSUER, "token_endpoint": f"{ISSUER}/token"},
-}
+OTHER_ISSUER = "https://as.example.net"
+
+
+def server_metadata(issuer: str, **more: object) -> dict[str, dict[str, object]]:
+    """The metadata of an authorization server, where it stands."""
+    document = {"issuer": issuer, "token_endpoint": f"{issuer}/token", **more}
+    return {f"{issuer}/.well-known/oauth-authorization-server": document}
+
+
+def resource_metadata(issuer: str, **more: object) -> dict[str, dict[str, object]]:
+    """The metadata of the resource, where it stands."""
+    return {RESOURCE_METADATA: {"resource": ENDPOINT, "authorization_servers": [issuer], **more}}
+
+
+def json_answer(document: Mapping[str, object], status: int = 200) -> HttpResponse:
+    body = json.dumps(document).encode()
+    return HttpResponse(status=status, headers=(("Content-Type", "application/json"),), body=body)
+
+
+def issues(access_token: str, refresh_token: str | None = None, lifetime_s: float = 1000.0) -> HttpResponse:
+    """A token response."""
+    token = {"access_token": access_token, "token_type": "Bearer", "expires_in": lifetime_s}
+    return json_answer(token if refresh_token is None else {**token, "refresh_token": refresh_token})
+
+
+def refuses(error: str, status: int = 400) -> HttpResponse:
+    """An error response."""
+    return json_answer({"error": error}, status)
+
+
+class SharedMemory(MemoryStore):
+    """A store that several jars share, as processes share a directory."""
+
+    shared = True  # type: ignore[assignment]
+
+
+class Fragile(SharedMemory):
+    """A shared store of which a test breaks what it likes: read, write, delete, acquire, release."""
+
+    def __init__(self, *, clock: Callable[[], float] = lambda: 0.0) -> None:
+        super().__init__(clock=clock)
+        self.broken: set[str] = set()
+        self.asked: list[str] = []
+
+    def _ask(self, what: str, name: str) -> None:
+        self.asked.append(f"{what} {name.partition('.')[0]}")
+        if what in self.broken:
+            raise StoreError("The disk is gone.", code="store_gone")
+
+    def read(self, name: str) -> Entry | None:
+        self._ask("read", name)
+        return super().read(name)
+
+    def write(self, name: str, value: bytes, *, expect: int, fence: int | None = None) -> int | None:
+        self._ask("write", name)
+        return super().write(name, value, expect=expect, fence=fence)
+
+    def delete(self, name: str, *, expect: int | None = None) -> bool:
+        self._ask("delete", name)
+        return super().delete(name, expect=expect)
+
+    def acquire(self, name: str, owner: str, ttl_s: float) -> Lease | None:
+        self._ask("acquire", name)
+        return super().acquire(name, owner, ttl_s)
 
 
 class Clock:
@@ -93,6 +155,8 @@ class JarPool:
 class JarWorld:
     """The world of a jar: time, dice that a test may load, and secrets that have changed or not."""
 
+    shelf: Shelf
+
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self.notices: list[Notice] = []
@@ -100,8 +164,11 @@ class JarWorld:
         self.discoveries = 0
         self.metadata_down = False
         self.dice = 0.5
-        self.refreshes: list[HttpResponse | GatepassError] = []
-        self.posted: list[dict[str, str]] = []
+        self.documents: dict[str, dict[str, object]] = {**resource_metadata(ISSUER), **server_metadata(ISSUER)}
+        self.replies: list[HttpResponse | GatepassError] = []
+        self.reply: Callable[[str, dict[str, str]], HttpResponse] | None = None
+        """What the authorization server answers to what is posted to a path; else the replies, one by one."""
+        self.posted: list[tuple[str, dict[str, str]]] = []
         self.shown_certificate: str | None = None
         self.request_timeout_s = 10.0
 
@@ -109,7 +176,8 @@ class JarWorld:
         return self._clock.now()
 
     def random_bytes(self, n: int) -> bytes:
-        return int(self.dice * (256**n - 1)).to_bytes(n, "big")
+        most: int = 256**n - 1
+        return min(most, int(self.dice * most)).to_bytes(n, "big")
 
     def changed(self, secrets: Iterable[Secret]) -> bool:
         return self.secrets_changed.pop(0) if self.secrets_changed else False
@@ -125,22 +193,33 @@ class JarWorld:
 
         return parse_private_key(key.text.reveal(), None, origin="key") if isinstance(key, PrivateKey) else key
 
+    def sign(self, signer: Signer, algorithm: str, data: bytes) -> bytes:
+        return signer.sign(algorithm, data)
+
     def nonce(self, origin: str) -> str | None:
         return None
 
+    def recall(self, kind: type[Any], *name: str) -> Any:
+        return self.shelf.recall(kind, *name)
+
+    def keep(self, record: object, *name: str) -> None:
+        self.shelf.keep(record, *name)
+
     def send(self, request: HttpRequest) -> HttpResponse:
-        """The metadata, and the answers to refresh tokens; the profile of a jar sends nothing."""
+        """The metadata, and the answers to what is posted; the profile of a jar sends nothing."""
         if request.method == "POST":
-            self.posted.append(dict(parse_qsl(request.body.decode())))
-            answer = self.refreshes.pop(0)
+            path, form = urlsplit(request.url).path, dict(parse_qsl(request.body.decode()))
+            self.posted.append((path, form))
+            if self.reply is not None:
+                return self.reply(path, form)
+            answer = self.replies.pop(0)
             if isinstance(answer, GatepassError):
                 raise answer
             return answer
         if self.metadata_down:
             raise UnreachableError("No answer.", code="timeout", retryable=True)
         self.discoveries += request.url == RESOURCE_METADATA
-        body = json.dumps(DOCUMENTS[request.url]).encode()
-        return HttpResponse(status=200, headers=(("Content-Type", "application/json"),), body=body)
+        return json_answer(self.documents[request.url])
 
 
 Answer = float | GatepassError | None
@@ -164,6 +243,8 @@ class JarProfile:
     attended: bool = False
     patience_s: float = 10.0
     refresh_token: Secret | None = None
+    while_asked: Callable[[], object] | None = None
+    """What happens while a grant is under way."""
 
     def known_as(self, world: Any, server: Any) -> Any:
         return PublicClient("jar")
@@ -175,6 +256,9 @@ class JarProfile:
         self.asked.append(errand)
         sent = self.clock.now()
         self.clock.turn(self.takes_s)
+        meanwhile, self.while_asked = self.while_asked, None
+        if meanwhile:
+            meanwhile()
         answer = self.answers.pop(0) if self.answers else self.default
         if isinstance(answer, GatepassError):
             raise answer
@@ -204,35 +288,61 @@ class Jar:
     """A source and all that is around it."""
 
     def __init__(
-        self, *, store: Store | None = None, clock: Clock | None = None, scopes: tuple[str, ...] | None = ()
+        self,
+        *,
+        store: Store | None = None,
+        clock: Clock | None = None,
+        scopes: tuple[str, ...] | None = (),
+        issuer: str | None = ISSUER,
+        step_up: bool = False,
+        dpop: PrivateKey | Signer | bool = False,
+        identity: tuple[str, ...] = ("jar",),
     ) -> None:
         self.clock = clock or Clock()
         self.pool = JarPool(self.clock)
         self.world = JarWorld(self.clock)
-        self.profile = JarProfile(self.clock)
+        self.profile = JarProfile(self.clock, identity=identity)
         self.policy = Policy()
         self.store = store if store is not None else MemoryStore()
         self.source = Source(
             profile=self.profile,
-            target=Target(endpoint=ENDPOINT, issuer=ISSUER, scopes=scopes),
+            target=Target(endpoint=ENDPOINT, issuer=issuer, scopes=scopes, step_up=step_up),
             store=self.store,
             world=self.world,  # type: ignore[arg-type]
             pool=self.pool,  # type: ignore[arg-type]
             policy=self.policy,
+            dpop=dpop,
         )
 
-    def call(self, patience_s: float = 10.0, *, bare_ok: bool = False) -> Held | Caller | None:
-        return self.source.join(Caller, patience_s, bare_ok=bare_ok)
+    def call(self, patience_s: float = 10.0, *, bare_ok: bool = False, needs: Scopes = ()) -> Held | Caller | None:
+        return self.source.join(Caller, patience_s, bare_ok=bare_ok, needs=needs)
 
-    def token(self, patience_s: float = 10.0) -> Held:
+    def token(self, patience_s: float = 10.0, *, needs: Scopes = ()) -> Held:
         """Call, let the workers work, and return the token."""
-        answer = self.call(patience_s)
+        answer = self.call(patience_s, needs=needs)
         if isinstance(answer, Caller):
             self.pump()
             assert answer.done, "the caller still waits"
             answer = answer.outcome
         assert isinstance(answer, Held), f"no token, but: {answer!r}"
         return answer
+
+    def failure(self, patience_s: float = 10.0, *, needs: Scopes = ()) -> GatepassError:
+        """Call, let the workers work, and return why there is no token."""
+        try:
+            answer = self.call(patience_s, needs=needs)
+        except GatepassError as failure:
+            return failure
+        self.pump()
+        outcome = waiting(answer).outcome
+        assert isinstance(outcome, GatepassError), f"no failure, but: {outcome!r}"
+        return outcome
+
+    def codes(self) -> list[str]:
+        """What was said, by its codes, but for what is said of every token."""
+        return [
+            notice.code for notice in self.world.notices if notice.code not in {"token_obtained", "issuer_not_pinned"}
+        ]
 
     def pump(self) -> None:
         self.pool.pump()
@@ -250,3 +360,13 @@ class Jar:
     @property
     def mints(self) -> int:
         return len(self.profile.asked)
+
+
+def waiting(answer: object) -> Caller:
+    assert isinstance(answer, Caller)
+    return answer
+
+
+def served(answer: object) -> Held:
+    assert isinstance(answer, Held)
+    return answer

@@ -5,8 +5,10 @@ from __future__ import annotations
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from jar import Caller, Clock, Jar
+from jar import Caller, Clock, Fragile, Jar, issues, refuses
 
+from gatepass.core.http import HttpResponse
+from gatepass.core.secret import Secret
 from gatepass.errors import GatepassError, RemoteError, UnreachableError
 from gatepass.lifecycle.policy import Held, Policy
 
@@ -19,24 +21,33 @@ REFUSED = RemoteError("No.", code="token_refused", error="invalid_client", statu
 class Life(RuleBasedStateMachine):
     """One identity, an authorization server of changing mood, a resource that may refuse, and time."""
 
-    @initialize(lifetime_s=st.sampled_from([2.0, 30.0, 300.0, 3600.0, 86_400.0]), dice=st.floats(0, 1))
-    def begin(self, lifetime_s: float, dice: float) -> None:
-        self.jar = Jar(clock=Clock())
+    @initialize(
+        lifetime_s=st.sampled_from([2.0, 30.0, 300.0, 3600.0, 86_400.0]), dice=st.floats(0, 1), rotates=st.booleans()
+    )
+    def begin(self, lifetime_s: float, dice: float, rotates: bool) -> None:
+        self.clock = Clock()
+        self.store = Fragile(clock=lambda: self.clock.wall)
+        self.rotates = rotates
+        """The server issues refresh tokens, each of which can be used once."""
+        self.issued = 0
+        self.spent: list[str] = []
         self.lifetime_s = lifetime_s
-        self.jar.profile.default = lifetime_s
-        self.jar.world.dice = dice
+        self.mood: float | GatepassError = lifetime_s
+        self.jar = self._start(dice)
         self.served: Held | None = None
         self.refused: set[int] = set()
         self.forced_monos: list[float] = []
         self.final_failures: list[float] = []
         self.callers: list[tuple[Caller, float]] = []
-        self._wrap()
 
-    def _wrap(self) -> None:
-        """Note the moment of each mint, and of each final failure."""
-        jar, grant = self.jar, self.jar.profile.grant
+    def _start(self, dice: float) -> Jar:
+        """A process, which notes the moment of each final failure."""
+        jar = Jar(store=self.store, clock=self.clock)
+        jar.profile.default, jar.world.dice, jar.world.reply = self.mood, dice, self._renew
+        grant = jar.profile.grant
 
         def noted(*args: object) -> object:
+            jar.profile.refresh_token = Secret(self._next_refresh_token()) if self.rotates else None
             try:
                 return grant(*args)  # type: ignore[arg-type]
             except GatepassError as error:
@@ -45,6 +56,24 @@ class Life(RuleBasedStateMachine):
                 raise
 
         jar.profile.grant = noted  # type: ignore[method-assign, assignment]
+        return jar
+
+    def _next_refresh_token(self) -> str:
+        self.issued += 1
+        return f"r{self.issued}"
+
+    def _renew(self, path: str, form: dict[str, str]) -> HttpResponse:
+        """Take a refresh token, once; a server in trouble does not take it."""
+        if self.mood is BUSY:
+            return HttpResponse(status=503, headers=(), body=b"")
+        if self.mood is DOWN:
+            raise DOWN
+        if self.mood is REFUSED:
+            if not self.jar.world.secrets_changed:
+                self.final_failures.append(self.clock.mono)
+            return refuses("invalid_client", 401)
+        self.spent.append(form["refresh_token"])
+        return issues(f"by-{form['refresh_token']}", self._next_refresh_token(), self.lifetime_s)
 
     # What happens.
 
@@ -76,7 +105,12 @@ class Life(RuleBasedStateMachine):
 
     @rule(mood=st.sampled_from(["well", "busy", "down", "refuses"]))
     def the_server_changes_its_mood(self, mood: str) -> None:
-        self.jar.profile.default = {"well": self.lifetime_s, "busy": BUSY, "down": DOWN, "refuses": REFUSED}[mood]
+        self.mood = {"well": self.lifetime_s, "busy": BUSY, "down": DOWN, "refuses": REFUSED}[mood]
+        self.jar.profile.default = self.mood
+
+    @rule(broken=st.sets(st.sampled_from(["read", "acquire"])))
+    def the_store_breaks_or_is_mended(self, broken: set[str]) -> None:
+        self.store.broken = broken
 
     @precondition(lambda self: self.served is not None)
     @rule()
@@ -95,14 +129,12 @@ class Life(RuleBasedStateMachine):
 
     @rule()
     def the_process_is_restarted(self) -> None:
-        old = self.jar
-        self.jar = Jar(store=old.store, clock=old.clock)
-        self.jar.profile.default, self.jar.world.dice = old.profile.default, old.world.dice
+        self.store.broken.clear()  # else it could not know what the one before has spent
+        self.jar = self._start(self.jar.world.dice)
         self.final_failures.clear()
         self.forced_monos.clear()
         self.callers.clear()
         self.served, self.refused = None, set()
-        self._wrap()
 
     # What never does.
 
@@ -135,6 +167,11 @@ class Life(RuleBasedStateMachine):
             assert all(later - earlier >= POLICY.negative_first_s for earlier, later in pairs)
 
     @invariant()
+    def a_refresh_token_is_never_spent_twice(self) -> None:
+        if hasattr(self, "spent"):
+            assert len(set(self.spent)) == len(self.spent)
+
+    @invariant()
     def nobody_waits_without_a_flight(self) -> None:
         if hasattr(self, "callers") and any(not caller.done for caller, _ in self.callers):
             assert self.jar.pool.busy
@@ -143,7 +180,8 @@ class Life(RuleBasedStateMachine):
         """However it was, once the server is well and time has passed, there is a token."""
         if not hasattr(self, "jar"):
             return
-        self.jar.profile.default = self.lifetime_s
+        self.mood = self.jar.profile.default = self.lifetime_s
+        self.store.broken.clear()
         self.jar.advance(4000)
         assert all(caller.done for caller, _ in self.callers), "a caller waits for ever"
         assert self.jar.token()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import string
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -14,11 +15,12 @@ from jar import ENDPOINT, ISSUER, Clock, Jar, JarWorld
 from scripts import succeeds
 
 from gatepass.core.target import Target
-from gatepass.discovery import Discovery
+from gatepass.discovery import Discovery, KnownServer
 from gatepass.engine.shelf import Shelf
 from gatepass.errors import StoreError
-from gatepass.lifecycle.record import TokenRecord
+from gatepass.lifecycle.record import GeneratedKey, TokenRecord
 from gatepass.protocol.challenge import ResourceChallenge
+from gatepass.protocol.registration import Registration
 from gatepass.protocol.server import ServerMetadata
 from gatepass.stores.base import Entry, Lease, check_name
 from gatepass.stores.memory import MemoryStore
@@ -49,7 +51,7 @@ class Store(MemoryStore):
         super().__init__(clock=lambda: self.now)
         self.asked: list[str] = []
         self.problem: BaseException | None = None
-        self.fails = {"read", "write", "acquire", "release"}
+        self.fails = {"read", "write", "acquire", "release", "delete"}
         self.meanwhile: Callable[[], object] | None = None
         """What somebody else does between our look and our step."""
 
@@ -76,6 +78,10 @@ class Store(MemoryStore):
     def release(self, lease: Lease) -> None:
         self._ask("release")
         super().release(lease)
+
+    def delete(self, name: str, *, expect: int | None = None) -> bool:
+        self._ask("delete")
+        return super().delete(name, expect=expect)
 
 
 class World(JarWorld):
@@ -355,6 +361,204 @@ def test_a_forked_child_is_another_owner() -> None:
             assert shelf.lease(5) is not None
         print("ok")
     """)
+
+
+def test_a_lease_can_be_prolonged_by_who_holds_it_and_outlasts_the_first() -> None:
+    place = Place()
+    shelf, other = place.shelf(), place.shelf()
+    first = shelf.lease(5)
+    longer = shelf.lease(100, first)
+    assert first is not None
+    assert longer is not None
+    place.store.now += 50
+    shelf.give_back(first)
+    assert other.lease(5) is None
+    shelf.keep_token(record(1), longer)
+    assert other.token() == record(1)
+    shelf.give_back(longer)
+    assert other.lease(5) is not None
+
+
+def test_a_lease_that_another_has_taken_meanwhile_can_not_be_prolonged() -> None:
+    place = Place()
+    shelf, other = place.shelf(), place.shelf()
+    first = shelf.lease(5)
+    place.store.now += 5.1
+    assert other.lease(5) is not None
+    assert shelf.lease(100, first) is None
+
+
+# Bound tokens.
+
+
+def test_a_token_that_is_bound_has_a_name_by_what_it_is_bound_to() -> None:
+    place = Place()
+    shelf = place.shelf()
+    plain = shelf.names
+    seen = [plain]
+    for bound_to in (("one",), ("two",), ("one", "two"), ("two", "one")):
+        shelf.bind(*bound_to)
+        seen.append(shelf.names)
+    assert len({token for token, _, _ in seen}) == 5
+    assert {rest for _, *rest in seen for rest in rest} == set(plain[1:])
+    shelf.bind()
+    assert shelf.names == plain
+
+
+def test_a_lease_is_for_the_name_of_that_token() -> None:
+    place = Place()
+    one, other = place.shelf(), place.shelf()
+    one.bind("one")
+    assert one.lease(5) is not None
+    assert other.lease(5) is not None
+
+
+# Keys that are made.
+
+
+def keys() -> Iterator[GeneratedKey]:
+    for number in itertools.count():
+        yield GeneratedKey(jwk=f"key {number}")
+
+
+def test_a_key_is_made_once_for_all_that_share_the_store() -> None:
+    place, made = Place(), keys()
+    shelves = [place.shelf() for _ in range(3)]
+    assert [shelf.generated_key(made.__next__).jwk for shelf in shelves * 2] == ["key 0"] * 6
+    assert place.shelf(("another",)).generated_key(made.__next__).jwk == "key 1"
+
+
+def test_of_two_keys_that_are_made_at_once_the_one_that_was_kept_first_is_everybodys() -> None:
+    place, made = Place(), keys()
+    mine, theirs = place.shelf(), place.shelf()
+
+    def make() -> GeneratedKey:
+        key = next(made)
+        theirs.generated_key(made.__next__)
+        return key
+
+    assert mine.generated_key(make).jwk == "key 1"
+    assert theirs.generated_key(make).jwk == "key 1"
+
+
+def test_while_the_store_fails_a_process_keeps_to_the_key_that_it_made() -> None:
+    place, made = Place(), keys()
+    shelf = place.shelf()
+    place.store.problem = OSError()
+    assert [shelf.generated_key(made.__next__).jwk for _ in range(3)] == ["key 0"] * 3
+    place.clock.turn(60)
+    place.store.problem = None
+    assert shelf.generated_key(made.__next__).jwk == "key 0"
+    assert place.shelf().generated_key(made.__next__).jwk == "key 0"
+
+
+def test_a_key_that_another_has_kept_meanwhile_wins_over_the_one_that_was_made_without_the_store() -> None:
+    place, made = Place(), keys()
+    shelf, other = place.shelf(), place.shelf()
+    place.store.problem = OSError()
+    shelf.generated_key(made.__next__)
+    place.clock.turn(60)
+    place.store.problem = None
+    assert other.generated_key(made.__next__).jwk == "key 1"
+    assert shelf.generated_key(made.__next__).jwk == "key 1"
+
+
+def test_a_key_is_never_shown() -> None:
+    assert "key 0" not in repr(next(keys()))
+
+
+# What is dropped.
+
+
+def test_a_token_is_dropped_with_the_key_that_was_made_for_it_and_with_nothing_else() -> None:
+    place, made = Place(), keys()
+    shelf, other = place.shelf(), place.shelf(("another",))
+    for each in (shelf, other):
+        each.keep_token(record(1), None)
+        each.generated_key(made.__next__)
+    shelf.keep_discovery(discovery("https://as.example.com/1"))
+    shelf.drop_token()
+    assert (shelf.token(), shelf.generated_key(made.__next__).jwk) == (None, "key 2")
+    assert (other.token(), other.generated_key(made.__next__).jwk) == (record(1), "key 1")
+    assert shelf.discovery() == discovery("https://as.example.com/1")
+    shelf.keep_token(record(2), None)
+    assert other.token() == record(1)
+    assert shelf.token() == record(2)
+
+
+@pytest.mark.parametrize("problem", [StoreError("The disk is gone.", code="store_gone"), OSError(CANARY)], ids=repr)
+def test_a_token_that_may_still_be_there_is_an_error(problem: Exception) -> None:
+    place = Place()
+    shelf = place.shelf()
+    shelf.keep_token(record(1), None)
+    place.store.problem, place.store.fails = problem, {"delete"}
+    with pytest.raises(StoreError) as failure:
+        shelf.drop_token()
+    assert CANARY not in str(failure.value)
+    place.store.problem = None
+    shelf.drop_token()  # at once: whoever signs out wants to know
+    place.clock.turn(60)
+    assert shelf.token() is None
+
+
+# What the steps of the protocol keep.
+
+
+def registration(client_id: str) -> Registration:
+    return Registration(
+        issuer=ISSUER, client_id=client_id, client_secret=CANARY, method="none", redirect_uri="http://127.0.0.1/"
+    )
+
+
+def test_what_a_step_keeps_it_finds_again_by_kind_and_name() -> None:
+    place = Place()
+    one, other = place.shelf(), place.shelf(("another",))
+    one.keep(registration("1"), ISSUER, "gatepass")
+    one.keep(registration("2"), ISSUER, "another")
+    assert other.recall(Registration, ISSUER, "gatepass") == registration("1")
+    assert other.recall(Registration, ISSUER, "another") == registration("2")
+    assert other.recall(Registration, ISSUER) is None
+    assert other.recall(KnownServer, ISSUER, "gatepass") is None
+    one.keep(registration("3"), ISSUER, "gatepass")
+    assert other.recall(Registration, ISSUER, "gatepass") == registration("3")
+    other.drop(Registration, ISSUER, "gatepass")
+    assert one.recall(Registration, ISSUER, "gatepass") is None
+    one.keep(registration("4"), ISSUER, "gatepass")
+    assert other.recall(Registration, ISSUER, "gatepass") == registration("4")
+    assert CANARY not in repr(registration("1"))
+
+
+@pytest.mark.parametrize("fails", [{"read"}, {"write"}, {"read", "write"}], ids=str)
+def test_what_a_step_kept_serves_this_process_while_the_store_fails(fails: set[str]) -> None:
+    place = Place()
+    shelf = place.shelf()
+    place.store.problem, place.store.fails = OSError(), fails
+    shelf.keep(registration("1"), ISSUER)
+    assert shelf.recall(Registration, ISSUER) == registration("1")
+    shelf.drop(Registration, ISSUER)
+    assert shelf.recall(Registration, ISSUER) is None
+
+
+def test_what_was_read_once_serves_while_the_store_fails() -> None:
+    place = Place()
+    place.shelf().keep(registration("1"), ISSUER)
+    shelf = place.shelf()
+    shelf.recall(Registration, ISSUER)
+    place.store.problem = OSError()
+    assert shelf.recall(Registration, ISSUER) == registration("1")
+
+
+def test_what_another_has_dropped_does_not_come_back_because_the_store_failed_once() -> None:
+    place = Place()
+    shelf = place.shelf()
+    shelf.keep(registration("1"), ISSUER)
+    place.store.problem, place.store.fails = OSError(), {"delete"}
+    shelf.drop(Registration, "something else")
+    place.store.problem = None
+    place.clock.turn(60)
+    shelf.keep(registration("2"), "something else")
+    place.shelf().drop(Registration, ISSUER)
+    assert shelf.recall(Registration, ISSUER) is None
 
 
 # Stores that fail.

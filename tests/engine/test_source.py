@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from jar import Caller, Clock, Jar
+from jar import Caller, Clock, Fragile, Jar, SharedMemory, served, waiting
 
 from gatepass.errors import ConfigurationError, GatepassError, RemoteError, StoreError, UnreachableError
 from gatepass.lifecycle.policy import Held
@@ -17,22 +17,6 @@ BUSY = RemoteError("The server is busy.", code="token_endpoint_busy", status=503
 DOWN = UnreachableError("No answer.", code="unreachable", retryable=True)
 REFUSED = RemoteError("No.", code="token_refused", error="invalid_client", status=401)
 CHALLENGE = ResourceChallenge(scheme="bearer", resource_metadata=None, scope=("a",), error=None, error_description=None)
-
-
-class SharedMemory(MemoryStore):
-    """A store that several jars share, as processes share a directory."""
-
-    shared = True  # type: ignore[assignment]
-
-
-def waiting(answer: object) -> Caller:
-    assert isinstance(answer, Caller)
-    return answer
-
-
-def served(answer: object) -> Held:
-    assert isinstance(answer, Held)
-    return answer
 
 
 # Fresh, stale, expired.
@@ -536,6 +520,45 @@ def test_the_lease_is_given_back_after_success_and_after_failure() -> None:
     jar.world.secrets_changed = [True]
     jar.token()
     assert store.holder(jar.source.shelf.names[0]) is None
+
+
+def test_while_another_process_renews_a_stale_token_it_is_served_and_nobody_is_waited_for() -> None:
+    store = SharedMemory()
+    jar = Jar(store=store)
+    old = jar.token()
+    jar.advance(800)
+    assert store.acquire(jar.source.shelf.names[0], "somebody", 5.0) is not None
+    for _ in range(10):
+        assert served(jar.call()) is old
+        jar.pump()
+    assert jar.mints == 1
+    assert not jar.pool.busy
+
+
+def test_what_another_process_has_renewed_between_the_look_and_the_lease_is_taken_over() -> None:
+    clock = Clock()
+    store = Fragile(clock=lambda: clock.wall)
+    one, other = Jar(store=store, clock=clock), Jar(store=store, clock=clock)
+    acquire = store.acquire
+
+    def late(name: str, owner: str, ttl_s: float) -> Lease | None:
+        store.acquire = acquire  # type: ignore[method-assign]
+        other.token()
+        return acquire(name, owner, ttl_s)
+
+    store.acquire = late  # type: ignore[method-assign]
+    assert one.token().record == other.token().record
+    assert (one.mints, other.mints) == (0, 1)
+    assert store.holder(one.source.shelf.names[0]) is None
+
+
+def test_metadata_that_can_not_be_read_the_first_time_is_a_failure_like_any_other() -> None:
+    jar = Jar()
+    jar.world.metadata_down = True
+    caller = waiting(jar.call())
+    jar.advance(5)
+    assert isinstance(caller.outcome, UnreachableError)
+    assert jar.mints == 0
 
 
 class BrokenStore(MemoryStore):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import gzip
+import hashlib
 import logging
 import os
 import pickle
@@ -12,6 +13,7 @@ import ssl
 import threading
 import tracemalloc
 import zlib
+from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -19,6 +21,8 @@ from pathlib import Path
 import httpx2
 import pytest
 from canary import assert_hidden
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 from scripts import succeeds
 from wire import Answer, Authority, Visit, Wire, response, says
 
@@ -386,6 +390,83 @@ def test_a_client_certificate_is_shown(tmp_path: Path) -> None:
             assert TokenHttp(verify=ca.bundle, cert=cert).send(ask(wire.url)).status == 200
         assert wire.peers == [{"commonName": "ci-bot"}] * 2
         assert refused(TokenHttp(verify=ca.bundle), wire.url).retryable
+
+
+def test_the_certificate_has_a_thumbprint_by_which_a_token_is_bound_to_it(tmp_path: Path) -> None:
+    path = Authority(tmp_path).issue("ci-bot")
+    expected = thumbprint_of(path)
+    for cert in (path, str(path), (path, path), (str(path), str(path))):
+        http = TokenHttp(cert=cert)
+        assert [http.certificate() for _ in range(2)] == [expected] * 2
+
+
+def thumbprint_of(path: Path) -> str:
+    """RFC 8705 §3.1, without any code of ours."""
+    certificate = x509.load_pem_x509_certificate(path.read_bytes())
+    return urlsafe_b64encode(hashlib.sha256(certificate.public_bytes(Encoding.DER)).digest()).rstrip(b"=").decode()
+
+
+def test_without_a_certificate_there_is_no_thumbprint_and_no_context() -> None:
+    for http in (TokenHttp(), TokenHttp(verify=ssl.create_default_context())):
+        assert (http.certificate(), http.tls_context()) == (None, None)
+
+
+def test_a_renewed_certificate_is_shown_from_then_on_and_has_another_thumbprint(tmp_path: Path) -> None:
+    ca = Authority(tmp_path)
+    path = ca.issue("old")
+    http = TokenHttp(verify=ca.bundle, cert=path)
+    with Wire(says(response(b"{}")), tls=ca.server(clients=True)) as wire:
+        http.send(ask(wire.url))
+        before = http.certificate()
+        ca.issue("new").replace(path)
+        assert http.certificate() == thumbprint_of(path) != before
+        http.send(ask(wire.url))
+        assert wire.peers == [{"commonName": "old"}, {"commonName": "new"}]
+
+
+def test_another_client_shows_the_same_certificate_with_its_context(tmp_path: Path) -> None:
+    ca = Authority(tmp_path)
+    http = TokenHttp(verify=ca.bundle, cert=ca.issue("ci-bot"))
+    context = http.tls_context()
+    assert context is not None
+    with (
+        Wire(says(response(b"{}")), tls=ca.server(clients=True)) as wire,
+        httpx2.Client(verify=context, trust_env=False) as client,
+    ):
+        assert client.get(wire.url).status_code == 200
+        assert wire.peers == [{"commonName": "ci-bot"}]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "code"),
+    [
+        (lambda path: path.unlink(), "tls_invalid"),
+        (lambda path: (path.unlink(), path.mkdir()), "tls_invalid"),
+        (lambda path: path.write_text(CANARY), "certificate_invalid"),
+        (lambda path: path.write_bytes(b"\xff"), "certificate_invalid"),
+        (lambda path: path.write_text(path.read_text().partition("-----BEGIN CERT")[0]), "certificate_invalid"),
+    ],
+    ids=["missing", "a directory", "no PEM", "no text", "a key alone"],
+)
+def test_a_certificate_that_can_not_be_read_is_told(spoil: Callable[[Path], object], code: str, tmp_path: Path) -> None:
+    path = Authority(tmp_path).issue("ci-bot")
+    http = TokenHttp(cert=path)
+    spoil(path)
+    with pytest.raises(ConfigurationError) as failure:
+        http.certificate()
+    assert failure.value.code == code
+    assert_hidden(failure.value, CANARY, "PRIVATE KEY")
+    assert failure.value.__context__ is None
+    with pytest.raises(ConfigurationError) as failure:
+        http.tls_context()
+    assert failure.value.code == "tls_invalid"
+
+
+@pytest.mark.parametrize("cert", [7, b"client.pem".split(), ("one",), ("one", "two", "three"), ("one", None)], ids=repr)
+def test_a_certificate_is_given_by_its_paths(cert: object) -> None:
+    with pytest.raises(ConfigurationError, match="cert is of the type") as failure:
+        TokenHttp(cert=cert)  # type: ignore[arg-type]
+    assert failure.value.code == "tls_invalid"
 
 
 @pytest.mark.parametrize("where", ["verify", "cert", "key", "environment", "encrypted"])

@@ -11,7 +11,6 @@ import subprocess
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,13 +21,17 @@ from key_material import pem
 
 from gatepass.core.http import HttpRequest
 from gatepass.core.secret import Secret
-from gatepass.core.world import Notice, PrivateKey
+from gatepass.core.target import Target
+from gatepass.core.world import Contact, Notice, PrivateKey
 from gatepass.engine import references
 from gatepass.engine import world as world_module
+from gatepass.engine.shelf import Shelf
 from gatepass.engine.token_http import TokenHttp
 from gatepass.engine.world import RealWorld
-from gatepass.errors import ConfigurationError, RemoteError
+from gatepass.errors import ConfigurationError, RemoteError, SignInRequiredError
+from gatepass.protocol.registration import Registration
 from gatepass.signers.key_ring import KeyRing
+from gatepass.stores.memory import MemoryStore
 
 CANARY = "c4n4ry"
 HALVES = f"{CANARY[:3]!r} + {CANARY[3:]!r}"
@@ -396,82 +399,34 @@ def test_a_callable_gets_the_audience_and_gives_the_assertion() -> None:
     assert real_world().assertion(lambda audience: f" {audience}.b.c\n", "aud") == "aud.b.c"
 
 
-async def slowly(audience: str) -> str:
-    await asyncio.sleep(0)
-    loop = asyncio.get_running_loop()
-    return await loop.run_in_executor(None, lambda: f"{audience}.b.c\n")
+async def never(audience: str) -> str:
+    await asyncio.Event().wait()
+    return audience
 
 
-class Awaits:
-    """Something to await that is no coroutine."""
-
-    def __init__(self, audience: str) -> None:
-        self.audience = audience
-
-    def __await__(self):
-        return slowly(self.audience).__await__()
-
-
-@pytest.mark.parametrize("source", [slowly, Awaits], ids=["coroutine", "awaitable"])
-def test_an_asynchronous_callable_gets_a_loop_of_its_own(source: Callable[[str], str]) -> None:
-    world = real_world()
-    assert [world.assertion(source, "aud") for _ in range(2)] == ["aud.b.c"] * 2
-
-
-def test_that_works_for_a_caller_whose_loop_is_running() -> None:
-    async def program() -> str:
-        world = real_world()
-        return await asyncio.to_thread(world.assertion, slowly, "aud")  # as a worker does
-
-    assert asyncio.run(program()) == "aud.b.c"
-
-
-def test_where_no_worker_can_be_had_an_asynchronous_callable_is_refused_within_a_running_loop() -> None:
-    begun: list[str] = []
-
-    async def source(audience: str) -> str:
-        begun.append(audience)
-        return audience
-
-    async def program() -> ConfigurationError:
-        return refused(lambda: real_world().assertion(source, "aud"))
-
-    failure = asyncio.run(program())
-    assert failure.code == "assertion_source_failed"
-    assert "Give a synchronous one" in str(failure)
-    assert begun == []
-
-
-def test_a_callable_that_never_ends_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_asynchronous_callable_that_never_ends_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(world_module, "_CALLABLE_TIMEOUT_S", 0.05)
-
-    async def source(audience: str) -> str:
-        await asyncio.Event().wait()
-        return CANARY
-
-    failure = refused(lambda: real_world().assertion(source, "aud"))
+    failure = refused(lambda: real_world().assertion(never, "aud"))
+    assert failure.code == "assertion_source_failed"
     assert str(failure) == "The callable that gives the assertion failed: TimeoutError."
 
 
-@pytest.mark.parametrize(
-    "problem",
-    [ValueError(CANARY), SystemExit(CANARY), asyncio.CancelledError(CANARY), GeneratorExit(CANARY)],
-    ids=lambda e: type(e).__name__,
-)
-@pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
-def test_a_callable_that_fails_is_told_by_the_kind_of_its_failure(problem: BaseException, asynchronous: bool) -> None:
-    def source(audience: str) -> str:
-        jwt = CANARY
-        raise problem from ValueError(jwt)
+class Cloud:
+    """A source of identities that has a name."""
 
-    async def asource(audience: str) -> str:
-        return source(audience)
+    name = "The metadata server"
 
-    failure = refused(lambda: real_world().assertion(asource if asynchronous else source, "aud"))
-    assert failure.code == "assertion_source_failed"
-    assert str(failure) == f"The callable that gives the assertion failed: {type(problem).__name__}."
-    assert failure.__cause__ is None
-    assert CANARY not in "".join(traceback.format_exception(failure))
+    def __call__(self, audience: str) -> str | None:
+        return None
+
+
+@pytest.mark.parametrize(("source", "name"), [(lambda _: None, "The callable that"), (Cloud(), "The metadata server ")])
+def test_a_callable_that_has_none_to_give_says_that_this_is_not_its_place(
+    source: Callable[[str], str | None], name: str
+) -> None:
+    failure = refused(lambda: real_world().assertion(source, "aud"))
+    assert failure.code == "assertion_source_absent"
+    assert str(failure).startswith(name)
 
 
 @pytest.mark.parametrize("answer", [0, CANARY.encode(), {"jwt": CANARY}], ids=type)
@@ -480,14 +435,50 @@ def test_what_is_no_string_is_no_assertion(answer: object) -> None:
     assert str(failure).endswith(f"failed: a {type(answer).__name__} instead of a string.")
 
 
-@pytest.mark.parametrize("problem", [RemoteError("No.", code="idp_says_no"), KeyboardInterrupt()], ids=type)
-def test_an_error_of_ours_and_ctrl_c_pass_through_a_callable(problem: BaseException) -> None:
-    def source(audience: str) -> str:
-        raise problem
+# Nonces, certificates, and what is kept.
 
-    with pytest.raises(type(problem)) as failure:
-        real_world().assertion(source, "aud")
-    assert failure.value is problem
+
+def test_the_newest_nonce_of_each_origin_is_kept() -> None:
+    world = real_world()
+    assert world.nonce("https://as.example.com") is None
+    for nonce in ("one", "two"):
+        world.keep_nonce("https://as.example.com", nonce)
+        world.keep_nonce("https://as.example.net", f"other {nonce}")
+    assert (world.nonce("https://as.example.com"), world.nonce("https://as.example.net")) == ("two", "other two")
+
+
+def test_nonces_are_kept_within_bounds_and_those_that_are_kept_stay_new() -> None:
+    world = real_world()
+    for number in range(1000):
+        world.keep_nonce(f"https://{number}.example.com", "one")
+    world.keep_nonce("https://0.example.com", "two")
+    assert len(world._nonces) == 100
+    assert (world.nonce("https://0.example.com"), world.nonce("https://999.example.com")) == ("two", None)
+
+
+def test_the_certificate_and_the_time_limit_are_those_of_the_token_client() -> None:
+    world = RealWorld(TokenHttp(timeout_s=7), KeyRing())
+    assert (world.certificate(), world.request_timeout_s) == (None, 7)
+
+
+def test_what_steps_keep_stands_on_the_shelf() -> None:
+    world = real_world()
+    target = Target(endpoint="https://mcp.example.com/mcp")
+    world.shelf = Shelf(MemoryStore(), target, ("bot",), world)
+    registration = Registration(
+        issuer="https://as.example.com", client_id="x", client_secret=None, method="none", redirect_uri="http://[::1]/"
+    )
+    assert world.recall(Registration, "one") is None
+    world.keep(registration, "one")
+    assert (world.recall(Registration, "one"), world.recall(Registration, "two")) == (registration, None)
+    world.drop(Registration, "one")
+    assert world.recall(Registration, "one") is None
+
+
+def test_a_person_who_can_not_be_asked_here_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CI", "true")
+    with real_world().person(Contact()) as person, pytest.raises(SignInRequiredError):
+        person.ask("https://as.example.com/authorize?state=x")
 
 
 # What is said aloud.

@@ -228,24 +228,34 @@ class TestTheResourceRefuses:
     def test_a_403_is_the_callers_untouched(self, mcp_server, visitor):
         auth = auth_for(mcp_server)
         auth.token()
+        mcp_server.trouble = Trouble(status=403)
+        assert visitor(auth).fetch(hello(mcp_server)).status_code == 403
+        assert (mcp_server.count("resource"), cost(mcp_server)["token"]) == (1, 1)
+
+    @everybody
+    def test_one_that_wants_scopes_which_can_not_be_had_is_too(self, mcp_server, visitor):
+        auth = auth_for(mcp_server)
+        auth.token()
         mcp_server.scopes_for = {"/mcp/plain/hello": ("mcp:admin",)}
         response = visitor(auth).fetch(hello(mcp_server))
         assert response.status_code == 403
         assert 'error="insufficient_scope"' in response.headers["WWW-Authenticate"]
-        assert (mcp_server.count("resource"), cost(mcp_server)["token"]) == (1, 1)
+        assert (mcp_server.count("resource"), cost(mcp_server)["token"]) == (1, 2), "a token was asked for, in vain"
 
     @everybody
-    def test_after_a_refusal_the_authorization_server_may_be_another(self, auth_server, mcp_server, visitor):
+    def test_after_a_refusal_the_resource_may_name_another_server_and_it_gets_no_credentials(
+        self, auth_server, mcp_server, visitor
+    ):
         from gatepass.testing import AuthorizationServer
 
         auth = auth_for(mcp_server, issuer=None)
         auth.token()
         with AuthorizationServer() as successor:
-            successor.add_client("ci-bot", secret="s3cret")
-            successor.add_resource(mcp_server.url)
             mcp_server.authorization_server = successor
-            assert statuses(visitor, auth, hello(mcp_server), 1) == [200]
-            assert (auth_server.count("token"), successor.count("token")) == (1, 1)
+            with pytest.raises(gatepass.RemoteError) as refused:
+                visitor(auth).fetch(hello(mcp_server))
+            assert refused.value.code == "issuer_changed"
+            assert (auth_server.count("token"), successor.count("token")) == (1, 0)
 
 
 class TestBodiesThatCanBeSentOnce:

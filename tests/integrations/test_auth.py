@@ -5,15 +5,34 @@ from __future__ import annotations
 import asyncio
 import json
 import pickle
+import ssl
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
+from canary import assert_hidden
+from jwt.algorithms import ECAlgorithm
+from key_material import pem
+from proofs import read_proof, thumbprint, token_hash
+from wire import Authority
 
 import gatepass
+from gatepass.keys import parse_private_key
 
 ENDPOINT = "https://mcp.example.com/mcp"
 ISSUER = "https://as.example.com"
 INF, NAN = float("inf"), float("nan")
+
+
+def jwk() -> dict[str, str]:
+    """A private key as a mapping."""
+    number = ECAlgorithm(ECAlgorithm.SHA256).prepare_key(pem("P-256"))
+    return dict(ECAlgorithm.to_jwk(number, as_dict=True))
+
+
 WAY_IN = gatepass.ClientCredentials(gatepass.ClientSecret("ci", "the-secret"))
 
 
@@ -22,16 +41,19 @@ class Issuing(httpx2.BaseTransport):
 
     def __init__(self) -> None:
         self.issued = 0
+        self.requests: list[httpx2.Request] = []
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         self.issued += 1
-        token = {"access_token": f"token-{self.issued}", "token_type": "Bearer", "expires_in": 300}
+        self.requests.append(request)
+        token_type = "DPoP" if "DPoP" in request.headers else "Bearer"
+        token = {"access_token": f"token-{self.issued}", "token_type": token_type, "expires_in": 300}
         return httpx2.Response(200, content=json.dumps(token), headers={"Content-Type": "application/json"})
 
 
-def an_auth(server: Issuing) -> gatepass.Auth:
+def an_auth(server: Issuing, **options: Any) -> gatepass.Auth:
     http = gatepass.TokenHttp(transport=server)
-    return gatepass.Auth(ENDPOINT, WAY_IN, issuer=ISSUER, token_endpoint=f"{ISSUER}/token", http=http)
+    return gatepass.Auth(ENDPOINT, WAY_IN, issuer=ISSUER, token_endpoint=f"{ISSUER}/token", http=http, **options)
 
 
 def test_a_token_that_the_caller_reports_as_refused_is_renewed_once() -> None:
@@ -88,6 +110,7 @@ def test_before_there_is_a_token_none_can_have_been_refused() -> None:
         ),
         *(({"http": it}, "http_invalid") for it in ("x", gatepass.TokenHttp, httpx2.HTTPTransport)),
         *(({"store": it}, "store_invalid") for it in ("/tmp/x", {}, gatepass.FileStore)),
+        *(({"dpop": it}, "dpop_invalid") for it in (None, 1, "client.pem", b"\xff", ["key"], {1: object()})),
     ],
     ids=str,
 )
@@ -118,6 +141,12 @@ def test_a_profile_that_is_none_is_the_second_argument() -> None:
         {"extra_parameters": {"tenant": "", "details": '[{"type": "x"}]\n'}},
         {"allow_metadata_origins": {"https://meta.example.com/x"}},
         {"http": None, "store": None},
+        *(
+            {"dpop": it}
+            for it in (True, False, pem("P-256"), gatepass.Secret(pem("Ed25519")), Path("later.pem"), jwk())
+        ),
+        {"step_up": True},
+        {"allow_legacy_discovery": True},
     ],
     ids=str,
 )
@@ -217,3 +246,155 @@ def test_an_auth_shows_no_secret_and_can_not_be_pickled() -> None:
     assert "token-1" not in repr(auth)
     with pytest.raises(TypeError):
         pickle.dumps(auth)
+
+
+# Bound tokens
+
+
+def test_a_bound_token_comes_with_a_proof_for_the_request_that_is_named() -> None:
+    server = Issuing()
+    auth = an_auth(server, dpop=True)
+    seen = [auth.headers("post", f"{ENDPOINT}/x?y=z"), asyncio.run(auth.aheaders("GET", ENDPOINT))]
+    proofs = [read_proof(headers["DPoP"]) for headers in seen]
+    assert [headers["Authorization"] for headers in seen] == ["DPoP token-1"] * 2
+    assert [(proof.claims["htm"], proof.claims["htu"]) for proof in proofs] == [
+        ("POST", f"{ENDPOINT}/x"),
+        ("GET", ENDPOINT),
+    ]
+    assert {proof.claims["ath"] for proof in proofs} == {token_hash("token-1")}
+    assert proofs[0].jti != proofs[1].jti
+    asked = read_proof(server.requests[0].headers["DPoP"])
+    assert asked.header["jwk"] == proofs[0].header["jwk"]
+    assert (asked.claims["htm"], asked.claims["htu"]) == ("POST", f"{ISSUER}/token")
+    assert "ath" not in asked.claims
+
+
+def test_without_a_key_there_is_no_proof() -> None:
+    auth = an_auth(Issuing())
+    assert auth.headers("GET", ENDPOINT) == {"Authorization": "Bearer token-1"}
+
+
+def test_outside_of_the_resource_there_is_no_proof_either() -> None:
+    assert an_auth(Issuing(), dpop=True).headers("GET", "https://mcp.example.com/other") == {}
+
+
+def test_a_nonce_that_the_caller_reports_stands_in_the_next_proof() -> None:
+    auth = an_auth(Issuing(), dpop=True)
+    assert "nonce" not in read_proof(auth.headers("GET", ENDPOINT)["DPoP"]).claims
+    auth.nonce_given("one")
+    assert read_proof(auth.headers("GET", ENDPOINT)["DPoP"]).claims["nonce"] == "one"
+
+
+def test_a_key_may_be_given_in_every_form_and_its_file_may_be_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "key.pem"
+    path.write_text(pem("P-256"))
+    forms = (path, pem("P-256"), gatepass.Secret(pem("P-256")), gatepass.Secret.file(path), jwk())
+    used = [read_proof(an_auth(Issuing(), dpop=form).headers("GET", ENDPOINT)["DPoP"]) for form in forms]
+    assert len({thumbprint(proof.header["jwk"]) for proof in used}) == 1  # type: ignore[arg-type]
+    auth = an_auth(Issuing(), dpop=path)
+    auth.token()
+    path.write_text(pem("P-256", number=2))
+    auth.rejected("token-1")
+    auth.token()
+    newer = read_proof(auth.headers("GET", ENDPOINT)["DPoP"])
+    assert newer.header["jwk"] != used[0].header["jwk"]
+    assert newer.claims["ath"] == token_hash("token-2")
+
+
+def test_a_key_that_does_not_fit_is_not_shown() -> None:
+    with pytest.raises(gatepass.ConfigurationError) as failure:
+        gatepass.Auth(ENDPOINT, WAY_IN, dpop="canary")
+    assert_hidden(failure.value, "canary")
+
+
+def test_a_signer_of_the_users_may_hold_the_key() -> None:
+    key = parse_private_key(pem("P-256"), None, origin="key")
+
+    class Signer:
+        algorithms = key.algorithms
+        public_jwk = key.public_jwk
+
+        def sign(self, algorithm: str, data: bytes) -> bytes:
+            return key.sign(algorithm, data)
+
+    auth = an_auth(Issuing(), dpop=Signer())
+    for headers in (auth.headers("GET", ENDPOINT), asyncio.run(auth.aheaders("GET", ENDPOINT))):
+        assert read_proof(headers["DPoP"]).claims["ath"] == token_hash("token-1")
+
+
+# For whom, and for how long
+
+IDP = gatepass.IdentityProvider("https://idp.example.com", gatepass.PublicClient("ci"))
+FOR_SOMEBODY: list[Callable[..., Any]] = [
+    partial(gatepass.AuthorizationCode, "ci"),
+    gatepass.AuthorizationCode,
+    partial(gatepass.WorkloadIdentity, lambda _: "a.b.c"),
+    partial(
+        gatepass.EnterpriseAuthorization, gatepass.ClientSecret("ci", "x"), idp=IDP, subject_token=lambda _: "a.b.c"
+    ),
+]
+
+
+@pytest.mark.parametrize("way_in", FOR_SOMEBODY, ids=lambda way: getattr(way, "func", way).__name__)
+def test_who_acts_for_somebody_says_for_whom_before_it_shares_a_store(
+    way_in: Callable[..., Any], tmp_path: Path
+) -> None:
+    store = gatepass.FileStore(tmp_path)
+    with pytest.raises(gatepass.ConfigurationError) as failure:
+        gatepass.Auth(ENDPOINT, way_in(), store=store)
+    assert failure.value.code == "subject_missing"
+    assert str(failure.value).startswith("subject is needed: ")
+    assert gatepass.Auth(ENDPOINT, way_in(subject="alice"), store=store)
+    assert gatepass.Auth(ENDPOINT, way_in(), store=gatepass.MemoryStore())
+    assert gatepass.Auth(ENDPOINT, way_in())
+
+
+def test_two_who_act_for_different_people_have_different_tokens(tmp_path: Path) -> None:
+    store = gatepass.FileStore(tmp_path)
+    names = {
+        gatepass.Auth(ENDPOINT, way_in(subject=subject), store=store)._source.shelf.names[0]
+        for way_in in FOR_SOMEBODY
+        for subject in ("alice", "bob")
+    }
+    assert len(names) == 2 * len(FOR_SOMEBODY)
+
+
+def test_a_client_that_acts_for_itself_needs_no_subject(tmp_path: Path) -> None:
+    assert gatepass.Auth(ENDPOINT, WAY_IN, store=gatepass.FileStore(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("profile", "deadline_s", "waits_s"),
+    [
+        (WAY_IN, None, 10.0),
+        (gatepass.AuthorizationCode(), None, 300.0),
+        (gatepass.AuthorizationCode(timeout_s=60.0), None, 60.0),
+        (gatepass.AuthorizationCode(timeout_s=60.0), 5.0, 5.0),
+        (WAY_IN, 60.0, 60.0),
+    ],
+)
+def test_a_caller_waits_as_long_as_the_way_in_may_take_unless_told_otherwise(
+    profile: Any, deadline_s: float | None, waits_s: float
+) -> None:
+    assert gatepass.Auth(ENDPOINT, profile, deadline_s=deadline_s)._deadline_s == waits_s
+
+
+# Signing out
+
+
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
+def test_signing_out_forgets_the_token_and_says_whether_it_was_revoked(asynchronous: bool) -> None:
+    auth = an_auth(Issuing())
+    assert auth.token() == "token-1"
+    assert (asyncio.run(auth.aforget()) if asynchronous else auth.forget()) is False  # nothing was discovered
+    assert auth.token() == "token-2"
+
+
+# Certificates
+
+
+def test_a_client_gets_the_certificate_that_tokens_are_bound_to(tmp_path: Path) -> None:
+    cert = Authority(tmp_path).issue("ci-bot")
+    bound = gatepass.Auth(ENDPOINT, WAY_IN, http=gatepass.TokenHttp(cert=cert))
+    assert isinstance(bound.tls_context(), ssl.SSLContext)
+    assert gatepass.Auth(ENDPOINT, WAY_IN).tls_context() is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
@@ -10,12 +11,16 @@ from typing import Any
 import httpx
 import httpx2
 import pytest
+from key_material import pem
+from proofs import read_proof, token_hash
 
-from gatepass.core.world import Instant, Notice
-from gatepass.errors import UnreachableError
+from gatepass.core.world import Instant, Notice, Signer
+from gatepass.dpop import ProofKey, proof_key
+from gatepass.errors import ConfigurationError, GatepassError, RemoteError, UnreachableError
 from gatepass.integrations import flow as flow_module
-from gatepass.integrations.flow import Reach, adrive, authorize, drive
-from gatepass.integrations.needs import TOKEN, TOKEN_OR_BARE
+from gatepass.integrations.flow import Reach, adrive, attach, authorize, drive, follow, operation
+from gatepass.integrations.needs import TOKEN
+from gatepass.keys import parse_private_key
 from gatepass.lifecycle.policy import Held
 from gatepass.lifecycle.record import TokenRecord
 from gatepass.protocol.challenge import ResourceChallenge
@@ -36,13 +41,41 @@ def lib(request: pytest.FixtureRequest) -> Any:
     return request.param
 
 
-def token(generation: int, fresh_until: Instant = LATER) -> Held:
+KEY = proof_key(parse_private_key(pem("P-256"), None, origin="key"))
+
+
+class Elsewhere:
+    """A key that does not live here, and remembers in which thread it signed."""
+
+    algorithms = ("ES256",)
+
+    def __init__(self, problem: GatepassError | None = None) -> None:
+        self.public_jwk = KEY.signer.public_jwk
+        self.problem = problem
+        self.threads: list[int] = []
+
+    def sign(self, algorithm: str, data: bytes) -> bytes:
+        self.threads.append(threading.get_ident())
+        if self.problem:
+            raise self.problem
+        return KEY.signer.sign(algorithm, data)
+
+
+def token(generation: int, fresh_until: Instant = LATER, key: ProofKey | None = None) -> Held:
+    scheme, access_token = "DPoP" if key else "Bearer", f"t{generation}"
     record = TokenRecord(
-        generation=generation, access_token=f"t{generation}", token_type="Bearer", obtained_at=NOW.wall,
+        generation=generation, access_token=access_token, token_type=scheme, obtained_at=NOW.wall,
         lifetime_s=200.0, refresh_in_s=None, scope=None, requested=(), issuer="https://as.example.com",
         resource=ENDPOINT,
     )  # fmt: skip
-    return Held(record=record, fresh_until=fresh_until, usable_until=fresh_until, authorization=f"Bearer t{generation}")
+    return Held(
+        record=record, fresh_until=fresh_until, usable_until=fresh_until, authorization=f"{scheme} {access_token}",
+        proof_key=key, token_hash=token_hash(access_token) if key else None,
+    )  # fmt: skip
+
+
+def bound(generation: int, key: ProofKey = KEY) -> Held:
+    return token(generation, key=key)
 
 
 class Tokens:
@@ -56,6 +89,22 @@ class Tokens:
         self.notices: list[Notice] = []
         self.nonce: str | None = None
         self.world = self
+        self.wanted: list[tuple[str, ...] | None] = []
+        """What to ask for at each 403."""
+
+    def step_up(self, held: Held, challenge: ResourceChallenge, tried: str) -> tuple[str, ...] | None:
+        self.told.append(("step up", held.generation, challenge.scope, tried))
+        return self.wanted.pop(0)
+
+    def stepped_up(self, held: Held, tried: str) -> None:
+        self.told.append(("stepped up", held.generation, tried))
+
+    def sign(self, signer: Signer, algorithm: str, data: bytes) -> bytes:
+        return signer.sign(algorithm, data)
+
+    async def ado(self, job: Callable[[], Any], patience_s: float) -> Any:
+        self.told.append(("on a worker", patience_s))
+        return await asyncio.to_thread(job)
 
     def notice(self, notice: Notice) -> None:
         self.notices.append(notice)
@@ -68,7 +117,7 @@ class Tokens:
         return self.renews
 
     def get(self, patience_s: float, needs: tuple[str, ...] = ()) -> Held | None:
-        self.told.append("get")
+        self.told.append(("get", *needs) if needs else "get")
         answer = self.gives.pop(0)
         if isinstance(answer, Exception):
             raise answer
@@ -81,7 +130,7 @@ class Tokens:
 
     async def aget(self, patience_s: float, needs: tuple[str, ...] = ()) -> Held | None:
         await asyncio.sleep(0)
-        return self.get(patience_s)
+        return self.get(patience_s, needs)
 
     async def aget_or_bare(self, patience_s: float) -> Held | None:
         await asyncio.sleep(0)
@@ -494,3 +543,464 @@ def test_a_task_that_is_cancelled_while_it_waits_for_a_token_is_cancelled(lib: A
 
     asyncio.run(program())
     assert tokens.told == []
+
+
+# A 403 that wants more scopes.
+
+WANTS = 'Bearer error="insufficient_scope", scope="b"'
+TRIED = "POST /mcp tools/call x"
+
+
+def call_tool(lib: Any) -> Any:
+    return lib.Request("POST", ENDPOINT, json={"method": "tools/call", "params": {"name": "x"}})
+
+
+Answer = tuple[int, dict[str, str]]
+
+
+def exchange(
+    lib: Any, tokens: Tokens, *answers: Answer, request: Any = None, flow: Any = None
+) -> list[tuple[str | None, str | None]]:
+    """Play the flow to its end against these answers; Authorization and proof of each request."""
+    request = call_tool(lib) if request is None else request
+    seen: list[tuple[str | None, str | None]] = []
+    play = drive(flow or start(lib, tokens, request), tokens, 10.0)  # type: ignore[arg-type]
+    try:
+        sent = next(play)
+        for status, headers in answers:
+            seen.append((sent.headers.get("Authorization"), sent.headers.get("DPoP")))
+            sent = play.send(answer(lib, request, status, **headers))
+    except StopIteration:
+        assert len(seen) == len(answers), "it ended early"
+        return seen
+    raise AssertionError("it would go on")
+
+
+def says(challenge: str, **more: str) -> dict[str, str]:
+    return {"WWW_Authenticate": challenge, **more}
+
+
+def authorizations(seen: list[tuple[str | None, str | None]]) -> list[str | None]:
+    return [authorization for authorization, _ in seen]
+
+
+def test_a_request_that_needs_more_scopes_is_sent_again_with_a_token_that_has_them(lib: Any) -> None:
+    tokens = Tokens(token(2), ready=token(1))
+    tokens.wanted = [("a", "b")]
+    seen = exchange(lib, tokens, (403, says(WANTS)), (200, {}))
+    assert authorizations(seen) == ["Bearer t1", "Bearer t2"]
+    assert tokens.told == [("step up", 1, ("b",), TRIED), ("get", "a", "b"), ("stepped up", 2, TRIED)]
+
+
+def test_it_may_need_more_once_again_and_what_is_no_use_is_the_callers(lib: Any) -> None:
+    tokens = Tokens(token(2), token(3), ready=token(1))
+    tokens.wanted = [("a", "b"), ("a", "b", "c"), None]
+    seen = exchange(lib, tokens, *[(403, says(WANTS))] * 3)
+    assert authorizations(seen) == ["Bearer t1", "Bearer t2", "Bearer t3"]
+
+
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
+def test_where_the_token_can_not_be_had_the_first_403_is_the_callers_and_the_log_says_why(
+    lib: Any, asynchronous: bool
+) -> None:
+    tokens = Tokens(RemoteError("The server says no.", code="token_refused", error="invalid_scope"), ready=token(1))
+    tokens.wanted = [("a", "b")]
+    request = call_tool(lib)
+
+    async def play() -> None:
+        steps = adrive(start(lib, tokens, request), tokens, 10.0)  # type: ignore[arg-type]
+        await anext(steps)
+        with pytest.raises(StopAsyncIteration):
+            await steps.asend(answer(lib, request, 403, **says(WANTS)))
+
+    if asynchronous:
+        asyncio.run(play())
+    else:
+        assert authorizations(exchange(lib, tokens, (403, says(WANTS)), request=request)) == ["Bearer t1"]
+    (notice,) = tokens.notices
+    assert (notice.code, notice.level) == ("step_up_failed", "warning")
+    assert "a b" in notice.text
+    assert "The server says no." in notice.text
+    assert ("stepped up", 2, TRIED) not in tokens.told
+
+
+@pytest.mark.parametrize(
+    "challenge",
+    [
+        None,
+        "Bearer",
+        'Bearer scope="b"',
+        'Bearer error="invalid_token", scope="b"',
+        'Bearer error="access_denied"',
+        'Basic error="insufficient_scope", scope="b"',
+        'DPoP error="use_dpop_nonce"',
+    ],
+    ids=str,
+)
+def test_any_other_403_is_the_callers_untouched(lib: Any, challenge: str | None) -> None:
+    tokens = Tokens(ready=token(1))
+    assert authorizations(exchange(lib, tokens, (403, says(challenge) if challenge else {}))) == ["Bearer t1"]
+    assert (tokens.told, tokens.notices) == ([], [])
+
+
+def test_one_that_names_no_scope_is_the_sources_to_judge(lib: Any) -> None:
+    tokens = Tokens(ready=token(1))
+    tokens.wanted = [None]
+    assert authorizations(exchange(lib, tokens, (403, says('Bearer error="insufficient_scope"')))) == ["Bearer t1"]
+    assert tokens.told == [("step up", 1, None, TRIED)]
+
+
+@streams
+def test_what_can_be_sent_only_once_brings_no_token_with_more_scopes(lib: Any, content: Callable[[], object]) -> None:
+    tokens = Tokens(ready=token(1))
+    request = lib.Request("POST", ENDPOINT, content=content())
+    assert authorizations(exchange(lib, tokens, (403, says(WANTS)), request=request)) == ["Bearer t1"]
+    assert tokens.told == []
+
+
+def test_a_403_of_the_place_where_a_redirect_led_says_nothing(lib: Any) -> None:
+    tokens = Tokens(ready=token(1))
+    play = drive(start(lib, tokens, call_tool(lib)), tokens, 10.0)  # type: ignore[arg-type]
+    next(play)
+    with pytest.raises(StopIteration):
+        play.send(answer(lib, lib.Request("GET", "https://evil.net/mcp"), 403, **says(WANTS)))
+    assert tokens.told == []
+
+
+@pytest.mark.parametrize("first", [401, 403])
+def test_a_request_may_need_a_renewal_and_more_scopes(lib: Any, first: int) -> None:
+    tokens = Tokens(token(2), token(3), ready=token(1))
+    tokens.wanted = [("a", "b")]
+    answers = {401: (401, says(CHALLENGE)), 403: (403, says(WANTS))}
+    seen = exchange(lib, tokens, answers[first], answers[804 - first], (200, {}))
+    assert authorizations(seen) == ["Bearer t1", "Bearer t2", "Bearer t3"]
+
+
+def test_a_bare_request_that_is_refused_with_403_is_the_callers(lib: Any) -> None:
+    tokens = Tokens(None)
+    assert authorizations(exchange(lib, tokens, (403, says(WANTS)))) == [None]
+    assert tokens.told == ["get or bare"]
+
+
+OPERATIONS = [
+    ({"json": {"method": "tools/call", "params": {"name": "x", "arguments": {"name": "y"}}}}, " tools/call x"),
+    ({"json": {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}}, " tools/list"),
+    ({"json": {"method": "resources/read", "params": {"uri": "file:///a"}}}, " resources/read file:///a"),
+    ({"json": {"method": "prompts/get", "params": {"name": "n", "uri": "u"}}}, " prompts/get n"),
+    ({"json": {"method": "ping", "params": {}}}, " ping"),
+    ({"json": {"id": 1, "result": {}}}, ""),
+    ({"json": [{"method": "ping"}]}, ""),
+    ({"json": {"method": 7}}, ""),
+    ({"json": {"method": "x", "params": {"name": 7}}}, ""),
+    ({"json": "text"}, ""),
+    ({"content": b"\xff{"}, ""),
+    ({"content": b""}, ""),
+    ({"data": {"method": "x"}}, ""),
+    ({}, ""),
+]
+
+
+@pytest.mark.parametrize(("body", "what"), OPERATIONS, ids=str)
+def test_an_operation_is_told_by_method_path_and_what_the_message_wants(lib: Any, body: Any, what: str) -> None:
+    request = lib.Request("POST", f"{ENDPOINT}/a%20b?c=d#e", **body)
+    assert operation(request) == f"POST /mcp/a%20b{what}"
+    assert operation(lib.Request("GET", ENDPOINT)) == "GET /mcp"
+
+
+# Proofs.
+
+
+def proofs(seen: list[tuple[str | None, str | None]]) -> list[dict[str, Any]]:
+    """The claims of each proof; they were signed by the key, and no two have the same jti."""
+    read = [read_proof(proof or "") for _, proof in seen]
+    assert len({proof.jti for proof in read}) == len(read)
+    assert all(proof.header["jwk"]["x"] == KEY.signer.public_jwk["x"] for proof in read)  # type: ignore[index]
+    return [proof.claims for proof in read]
+
+
+def wants_nonce(nonce: str | None = None, status: int = 401, challenge: str = 'DPoP error="use_dpop_nonce"') -> Answer:
+    return status, says(challenge, **({"DPoP_Nonce": nonce} if nonce else {}))
+
+
+@pytest.mark.parametrize(
+    ("url", "htu"),
+    [
+        (ENDPOINT, ENDPOINT),
+        (f"{ENDPOINT}/a?b=c#d", f"{ENDPOINT}/a"),
+        (f"{ENDPOINT}/a%20b/%C3%A9", f"{ENDPOINT}/a%20b/%C3%A9"),
+        ("https://MCP.example.com:443/mcp", ENDPOINT),
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "post", "DELETE"])
+def test_a_bound_token_goes_with_a_proof_for_this_request(lib: Any, method: str, url: str, htu: str) -> None:
+    seen = exchange(lib, Tokens(ready=bound(1)), (200, {}), request=lib.Request(method, url))
+    assert authorizations(seen) == ["DPoP t1"]
+    (claims,) = proofs(seen)
+    del claims["jti"]
+    assert claims == {"htm": method.upper(), "htu": htu, "iat": int(NOW.wall), "ath": token_hash("t1")}
+
+
+def test_each_request_has_a_proof_of_its_own_and_the_replay_one_for_its_token(lib: Any) -> None:
+    seen = exchange(lib, Tokens(bound(2), ready=bound(1)), (401, says(CHALLENGE)), (200, {}))
+    seen += exchange(lib, Tokens(ready=bound(2)), (200, {}))
+    assert [claims["ath"] for claims in proofs(seen)] == [token_hash(text) for text in ("t1", "t2", "t2")]
+
+
+def test_a_proof_of_the_users_own_gives_way(lib: Any) -> None:
+    request = lib.Request("GET", ENDPOINT, headers={"dpop": "theirs"})
+    assert len(proofs(exchange(lib, Tokens(ready=bound(1)), (200, {}), request=request))) == 1
+    assert [name.lower() for name, _ in request.headers.raw].count(b"dpop") == 1
+
+
+@pytest.mark.parametrize("status", [200, 204, 307, 404, 500])
+def test_the_nonce_of_every_answer_stands_in_the_next_proof(lib: Any, status: int) -> None:
+    tokens = Tokens(ready=bound(1))
+    for nonce in ("one", "two"):
+        exchange(lib, tokens, (status, {"DPoP_Nonce": nonce}))
+        assert tokens.nonce == nonce
+    exchange(lib, tokens, (status, {}))
+    (claims,) = proofs(exchange(lib, tokens, (200, {})))
+    assert claims["nonce"] == "two"
+
+
+def test_the_nonce_of_the_first_refusal_is_taken_too(lib: Any) -> None:
+    tokens = Tokens(None, bound(1))
+    seen = exchange(lib, tokens, (401, says(CHALLENGE, DPoP_Nonce="one")), (200, {}))
+    assert seen[0] == (None, None)
+    assert proofs(seen[1:])[0]["nonce"] == "one"
+
+
+@pytest.mark.parametrize("url", ["https://evil.net/mcp", "https://mcp.example.com/other", "http://mcp.example.com/mcp"])
+@pytest.mark.parametrize("ready", [bound(1), None], ids=["bound", "bare"])
+def test_a_nonce_from_elsewhere_is_none(lib: Any, url: str, ready: Held | None) -> None:
+    tokens = Tokens(None, ready=ready)
+    play = drive(start(lib, tokens, call_tool(lib)), tokens, 10.0)  # type: ignore[arg-type]
+    next(play)
+    with pytest.raises(StopIteration):
+        play.send(answer(lib, lib.Request("GET", url), 200, DPoP_Nonce="one"))
+    assert tokens.nonce is None
+
+
+@pytest.mark.parametrize(
+    "challenge",
+    [
+        'DPoP error="use_dpop_nonce"',
+        'dpop algs="ES256", ERROR=use_dpop_nonce, error_description="x, y"',
+        'Bearer, DPoP error="use_dpop_nonce"',
+        'Bearer error="invalid_token", DPoP algs="ES256", error="use_dpop_nonce"',
+        'DPoP error="use_dpop_nonce", Bearer realm="x", resource_metadata="https://mcp.example.com/x"',
+    ],
+)
+def test_a_request_that_needs_a_nonce_is_sent_again_with_it(lib: Any, challenge: str) -> None:
+    tokens = Tokens(ready=bound(1))
+    first, second = proofs(exchange(lib, tokens, wants_nonce("one", challenge=challenge), (200, {})))
+    assert ("nonce" in first, second["nonce"]) == (False, "one")
+    assert tokens.told == []  # the token is as good as it was
+
+
+def test_a_challenge_on_several_lines_is_read_as_a_whole(lib: Any) -> None:
+    tokens, request = Tokens(ready=bound(1)), call_tool(lib)
+    play = drive(start(lib, tokens, request), tokens, 10.0)  # type: ignore[arg-type]
+    next(play)
+    lines = [
+        ("WWW-Authenticate", "Bearer"),
+        ("WWW-Authenticate", 'DPoP error="use_dpop_nonce"'),
+        ("DPoP-Nonce", "one"),
+    ]
+    assert play.send(lib.Response(401, headers=lines, request=request)) is request
+    assert read_proof(request.headers["DPoP"]).claims["nonce"] == "one"
+
+
+def test_an_old_nonce_gives_way_to_a_new_one_once(lib: Any) -> None:
+    tokens = Tokens(ready=bound(1))
+    tokens.nonce = "one"
+    seen = exchange(lib, tokens, wants_nonce("two"), wants_nonce("three"))
+    assert [claims["nonce"] for claims in proofs(seen)] == ["one", "two"]
+    assert tokens.nonce == "three"  # for the next request
+
+
+@pytest.mark.parametrize("nonce", ["one", None], ids=["the same", "none"])
+def test_a_nonce_that_is_no_new_one_ends_it(lib: Any, nonce: str | None) -> None:
+    tokens = Tokens(ready=bound(1))
+    tokens.nonce = "one"
+    assert len(exchange(lib, tokens, wants_nonce(nonce))) == 1
+    assert tokens.told == []
+
+
+def test_a_nonce_that_another_request_has_learned_meanwhile_is_a_new_one(lib: Any) -> None:
+    tokens, request = Tokens(ready=bound(1)), call_tool(lib)
+    play = drive(start(lib, tokens, request), tokens, 10.0)  # type: ignore[arg-type]
+    next(play)
+    tokens.nonce = "one"
+    status, headers = wants_nonce(None)
+    assert play.send(answer(lib, request, status, **headers)) is request
+    assert read_proof(request.headers["DPoP"]).claims["nonce"] == "one"
+
+
+@streams
+def test_what_can_be_sent_only_once_is_not_sent_again_but_the_next_has_the_nonce(
+    lib: Any, content: Callable[[], object]
+) -> None:
+    tokens = Tokens(bound(1))
+    request = lib.Request("POST", ENDPOINT, content=content())
+    assert len(exchange(lib, tokens, wants_nonce("one"), request=request)) == 1
+    assert tokens.nonce == "one"
+
+
+@pytest.mark.parametrize("nonce", [None, "new"])
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_proof_that_is_refused_is_the_callers_and_costs_no_token(lib: Any, status: int, nonce: str | None) -> None:
+    tokens = Tokens(ready=bound(1))
+    challenge = 'Bearer, DPoP error="invalid_dpop_proof", error_description="iat"'
+    assert len(exchange(lib, tokens, wants_nonce(nonce, status, challenge))) == 1
+    assert (tokens.told, tokens.nonce) == ([], nonce)
+
+
+def test_a_nonce_and_then_a_renewal_and_then_more_scopes(lib: Any) -> None:
+    tokens = Tokens(bound(2), bound(3), ready=bound(1))
+    tokens.wanted = [("b",)]
+    seen = exchange(
+        lib,
+        tokens,
+        wants_nonce("one"),
+        (401, says('DPoP error="invalid_token"', DPoP_Nonce="two")),
+        (403, says('Bearer, DPoP error="insufficient_scope", scope="b"')),
+        (200, {}),
+    )
+    assert authorizations(seen) == ["DPoP t1", "DPoP t1", "DPoP t2", "DPoP t3"]
+    assert [claims.get("nonce") for claims in proofs(seen)] == [None, "one", "two", "two"]
+    assert tokens.told[2:4] == ["get", ("step up", 2, ("b",), TRIED)]
+
+
+def test_to_a_bearer_token_what_is_said_of_proofs_is_a_refusal_like_any_other(lib: Any) -> None:
+    tokens = Tokens(bound(2), ready=token(1))
+    seen = exchange(lib, tokens, wants_nonce("one"), (200, {}))
+    assert authorizations(seen) == ["Bearer t1", "DPoP t2"]
+    assert seen[0][1] is None
+
+
+# Keys that live elsewhere.
+
+
+def test_a_key_that_lives_elsewhere_signs_in_the_thread_of_a_synchronous_caller(lib: Any) -> None:
+    signer = Elsewhere()
+    seen = exchange(lib, Tokens(ready=bound(1, proof_key(signer))), (200, {}))
+    assert len(proofs(seen)) == 1
+    assert signer.threads == [threading.get_ident()]
+
+
+def test_for_an_event_loop_it_signs_on_a_worker_and_for_no_longer_than_the_caller_waits(lib: Any) -> None:
+    signer = Elsewhere()
+    tokens, request = Tokens(bound(1, proof_key(signer))), call_tool(lib)
+
+    async def play() -> Any:
+        steps = adrive(start(lib, tokens, request), tokens, 7.0)  # type: ignore[arg-type]
+        sent = await anext(steps)
+        with pytest.raises(StopAsyncIteration):
+            await steps.asend(answer(lib, request, 200))
+        return sent
+
+    assert read_proof(asyncio.run(play()).headers["DPoP"]).claims["ath"] == token_hash("t1")
+    assert tokens.told == ["get or bare", ("on a worker", 7.0)]
+    assert threading.get_ident() not in signer.threads
+
+
+def test_a_key_at_hand_signs_in_the_event_loop(lib: Any) -> None:
+    tokens, request = Tokens(ready=bound(1)), call_tool(lib)
+
+    async def play() -> None:
+        await anext(adrive(start(lib, tokens, request), tokens, 10.0))  # type: ignore[arg-type]
+
+    asyncio.run(play())
+    assert tokens.told == []
+    assert "DPoP" in request.headers
+
+
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
+def test_a_signer_that_fails_fails_the_caller_and_nothing_is_sent(lib: Any, asynchronous: bool) -> None:
+    problem = ConfigurationError("The vault is sealed.", code="signer_failed")
+    tokens, request = Tokens(ready=bound(1, proof_key(Elsewhere(problem)))), call_tool(lib)
+
+    async def play() -> None:
+        await anext(adrive(start(lib, tokens, request), tokens, 10.0))  # type: ignore[arg-type]
+
+    with pytest.raises(ConfigurationError) as failure:
+        asyncio.run(play()) if asynchronous else exchange(lib, tokens, request=request)
+    assert failure.value is problem
+    assert "Authorization" not in request.headers
+
+
+# Requests that another one was redirected to.
+
+
+def redirected(lib: Any, first: Any, url: str, method: str | None = None) -> Any:
+    """As the clients of both libraries make it: headers and extensions are taken along."""
+    return lib.Request(method or first.method, url, headers=first.headers, extensions=first.extensions)
+
+
+def followed(lib: Any, tokens: Tokens, request: Any) -> tuple[str | None, str | None]:
+    for _ in drive(follow(tokens, reach(), request), tokens, 10.0):  # type: ignore[arg-type]
+        raise AssertionError("nothing is sent here")
+    return request.headers.get("Authorization"), request.headers.get("DPoP")
+
+
+@pytest.mark.parametrize(
+    ("url", "method"),
+    [(f"{ENDPOINT}/x", "POST"), (f"{ENDPOINT}?x=y", "POST"), (ENDPOINT, "GET"), (ENDPOINT, "POST")],
+    ids=["another path", "another query", "another method", "the same"],
+)
+def test_inside_the_resource_each_request_has_a_proof_of_its_own(lib: Any, url: str, method: str) -> None:
+    tokens, first = Tokens(ready=bound(1)), call_tool(lib)
+    seen = exchange(lib, tokens, (307, {"DPoP_Nonce": "one"}), request=first)
+    assert followed(lib, tokens, first) == seen[0]  # the first of them has one already
+    for _ in range(2):
+        first = redirected(lib, first, url, method)
+        seen.append(followed(lib, tokens, first))
+    assert authorizations(seen) == ["DPoP t1"] * 3
+    for claims in proofs(seen)[1:]:
+        assert (claims["htm"], claims["htu"]) == (method, url.partition("?")[0])
+        assert (claims["nonce"], claims["ath"]) == ("one", token_hash("t1"))
+
+
+def test_a_replay_has_a_proof_that_was_not_sent_yet(lib: Any) -> None:
+    tokens, request = Tokens(ready=bound(1)), call_tool(lib)
+    play = drive(start(lib, tokens, request), tokens, 10.0)  # type: ignore[arg-type]
+    next(play)
+    followed(lib, tokens, request)
+    status, headers = wants_nonce("one")
+    play.send(answer(lib, request, status, **headers))
+    proof = request.headers["DPoP"]
+    assert followed(lib, tokens, request)[1] == proof
+
+
+@pytest.mark.parametrize("url", OUTSIDE)
+@pytest.mark.parametrize("held", [token(1), bound(1)], ids=["bearer", "bound"])
+def test_outside_of_it_token_and_proof_are_taken_away(lib: Any, url: str, held: Held) -> None:
+    tokens, first = Tokens(ready=held), call_tool(lib)
+    exchange(lib, tokens, (307, {}), request=first)
+    followed(lib, tokens, first)
+    onward = redirected(lib, first, url)
+    assert followed(lib, tokens, onward) == (None, None)
+    assert followed(lib, tokens, redirected(lib, onward, ENDPOINT)) == (None, None)  # and do not come back
+
+
+def test_a_bearer_token_stays_inside(lib: Any) -> None:
+    tokens, first = Tokens(ready=token(1)), call_tool(lib)
+    exchange(lib, tokens, (307, {}), request=first)
+    assert followed(lib, tokens, first) == ("Bearer t1", None)
+    assert followed(lib, tokens, redirected(lib, first, f"{ENDPOINT}/x")) == ("Bearer t1", None)
+
+
+def test_what_is_the_users_own_is_left_alone(lib: Any) -> None:
+    request = lib.Request("GET", "https://elsewhere.example.com/", headers={"Authorization": "Basic x", "DPoP": "y"})
+    assert followed(lib, Tokens(), request) == ("Basic x", "y")
+
+
+@pytest.mark.parametrize("held", [token(1), bound(1)], ids=["bearer", "bound"])
+def test_headers_for_whoever_sends_the_request(lib: Any, held: Held) -> None:
+    tokens, request = Tokens(held), call_tool(lib)
+    for _ in drive(attach(tokens, request), tokens, 10.0):  # type: ignore[arg-type]
+        raise AssertionError("nothing is sent here")
+    assert request.headers["Authorization"] == held.authorization
+    assert ("DPoP" in request.headers) == (held.proof_key is not None)
+    assert tokens.told == ["get"]

@@ -8,12 +8,13 @@ wait it goes back into the queue.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from gatepass.core.world import Notice
 from gatepass.discovery import discover
 from gatepass.dpop import proof_key
-from gatepass.errors import ConfigurationError, GatepassError, RemoteError, StoreError
+from gatepass.errors import ConfigurationError, GatepassError, RemoteError, SignInRequiredError, StoreError
 from gatepass.lifecycle.policy import Held, State, asked_for, decide, hold
 from gatepass.lifecycle.record import TokenRecord
 from gatepass.profiles.base import Known
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from gatepass.engine.source import Source
     from gatepass.engine.wake import Waiter
     from gatepass.profiles.base import Obtained
+    from gatepass.protocol.scope import Scopes
     from gatepass.stores.base import Lease
 
 __all__ = ["Flight"]
@@ -56,6 +58,7 @@ class Flight:
         "_attempts",
         "_launched",
         "_lease",
+        "_modest",
         "_reread",
         "_source",
         "awaited",
@@ -71,6 +74,7 @@ class Flight:
         self._source = source
         self._attempts = 0
         self._launched = False
+        self._modest = False
         self._reread = False
         self._lease: Lease | None = None
         self.waiters: set[Waiter] = set()
@@ -125,6 +129,8 @@ class Flight:
     def _advance(self) -> None:
         source = self._source
         now = source.world.now()
+        if self.called_off:
+            return
         self._load()
         if self._serve(now):
             return
@@ -132,7 +138,7 @@ class Flight:
             if source.retire(self):
                 return
         standing = source.silence(now)
-        if standing is not None and not source.world.changed(source.profile.secrets):
+        if standing is not None and not source.world.changed(source.secrets):
             source.postpone(now)
             self._land(standing)
             return
@@ -182,10 +188,18 @@ class Flight:
             return True
         try:
             self._lease = source.shelf.lease(self._lease_s())
-        except StoreError:
-            if self._spends():
-                raise  # a refresh token that two use at once may be revoked, and all that came of it
-            return True
+        except StoreError as failure:
+            if not self._spends():
+                return True
+            self._attempts += 1
+            error = failure.with_(retryable=True)
+        else:
+            return self._go_on_with_lease(now)
+        raise error  # a refresh token that two use at once may be revoked, and all that came of it
+
+    def _go_on_with_lease(self, now: Instant) -> bool:
+        """Whether the lease is ours, and there still is something to renew."""
+        source = self._source
         if self._lease is not None:
             return not self._renewed_meanwhile(now)
         held = source.held
@@ -222,35 +236,46 @@ class Flight:
         self._attempts += 1
         known = self._known(self._discovered())
         obtained = self._renewed(known) or obtain(source.world, source.profile, known)
-        self._learn(obtained.discovery)
         record = self._record(obtained, known)
         now = source.world.now()
         held = hold(record, now, source.policy, source.share(), known.proof_key)
+        if record.refresh_token is not None or decide(held, now) is not State.EXPIRED:
+            source.shelf.keep_token(record, self._lease)  # first of all: the refresh token of before may be spent
+        self._learn(obtained.discovery)
         if self.called_off:
-            self._give_back()
-            msg = "The token was forgotten while it was on its way."
-            self._land(GatepassError(msg, code="forgotten"))
+            self._undo(record)
             return
         if source.challenge is not None:
             source.shelf.keep_challenge(source.challenge)
-        if decide(held, now) is not State.EXPIRED:
-            source.shelf.keep_token(record, self._lease)
         source.succeeded()
         self._give_back()
         source.world.notice(_obtained(record))
         self._land(held)
 
+    def _undo(self, record: TokenRecord) -> None:
+        """The token was forgotten while the next one was on its way: nobody is to have that, either."""
+        for step in (self._source.shelf.drop_token, lambda: self._source.revoke(record)):
+            with suppress(GatepassError):  # whoever signed out has heard of the same trouble
+                step()
+        self._give_back()
+
     def _known(self, discovery: Discovery) -> Known:
         """All that is known before the token is asked for."""
-        source, held = self._source, self._source.held
+        source = self._source
+        self.awaited = self.awaited or bool(self.waiters)
         return Known(
             target=source.target,
             discovery=discovery,
             challenge=source.challenge,
-            stepped=union(held.record.stepped if held else (), self.needs),
+            stepped=union(self._stepped(), self.needs),
             proof_key=self._proof_key(discovery),
-            awaited=self.awaited or bool(self.waiters),
+            awaited=self.awaited,
         )
+
+    def _stepped(self) -> Scopes:
+        """The scopes that the last token was asked for with beyond the usual ones."""
+        held = self._source.held
+        return held.record.stepped if held and not self._modest else ()
 
     def _proof_key(self, discovery: Discovery) -> ProofKey | None:
         """The key that the token is to be bound to."""
@@ -275,12 +300,20 @@ class Flight:
         obtained = renew(source.world, source.profile, known, refresh_token)
         if obtained is None:
             source.refresh_refused()
+            self._prolong()
         return obtained
+
+    def _prolong(self) -> None:
+        """What comes now may take longer than what the lease was taken for."""
+        if self._lease is not None:
+            with suppress(StoreError):
+                self._lease = self._source.shelf.lease(self._lease_s(), self._lease) or self._lease
 
     def _discovered(self) -> Discovery:
         """The way to the token endpoint: what is known while it is fresh, else found and kept, come what may after."""
         source, known = self._source, self._source.discovery
         if known is not None and known.fresh(source.world.now().wall):
+            self._check_same_issuer(known)
             return known
         try:
             found = discover(source.world, source.target, source.challenge)
@@ -334,13 +367,23 @@ class Flight:
     def _fail(self, error: GatepassError) -> None:
         """Try once more where that can help somebody in time; else say why there is no token."""
         source = self._source
+        if self.called_off:
+            return
         if error.error == "invalid_client" and not self._reread:
             self._reread = True
-            if source.world.changed(source.profile.secrets):
+            if source.world.changed(source.secrets):
                 self._again_in(0)
                 return
+        if isinstance(error, SignInRequiredError) and not self.awaited and self.waiters:
+            self._again_in(0)  # somebody has come meanwhile, so that a person may be asked
+            return
         if self.needs and not error.retryable:
             self._fail_step_up(error)
+            return
+        if error.error == "invalid_scope" and self._stepped():
+            source.world.notice(_without(self._stepped(), error))
+            self._modest = True
+            self._again_in(0)
             return
         error, wait_s = source.failed(error, source.share())
         now = source.world.now()
@@ -352,7 +395,7 @@ class Flight:
         held = source.held
         if held is not None and source.usable(held, now):
             source.world.notice(_still_usable(error))
-            self._land(held)
+            source.landed(self, held, error)
         else:
             self._land(error)
 
@@ -365,13 +408,10 @@ class Flight:
             ambitious = {waiter for waiter in self.waiters if waiter.needs}
             self.waiters -= ambitious
             self.needs = ()
-            others = bool(self.waiters)
         for waiter in ambitious:
             waiter.settle(error)
-        if others:
+        if not source.retire(self):
             self._again_in(0)
-        else:
-            self._land(error)
 
     def _land(self, outcome: Held | GatepassError) -> None:
         self._source.landed(self, outcome)
@@ -400,6 +440,11 @@ def _obtained(record: TokenRecord) -> Notice:
 def _still_known(error: GatepassError) -> Notice:
     text = f"The metadata can't be read again; what was discovered before stays in use. {error}"
     return Notice(code="discovery_failed", text=text, level="warning")
+
+
+def _without(scopes: Scopes, error: GatepassError) -> Notice:
+    text = f"The authorization server gives {' '.join(scopes)} no longer; the token is renewed without. {error}"
+    return Notice(code="step_up_lost", text=text, level="warning")
 
 
 def _still_usable(error: GatepassError) -> Notice:

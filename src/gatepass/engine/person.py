@@ -23,6 +23,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from gatepass.engine.callables import called
 from gatepass.errors import ConfigurationError, SignInRequiredError, UnreachableError
+from gatepass.protocol.urls import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
@@ -147,7 +148,9 @@ class _Listener(ThreadingHTTPServer):
     """Takes one answer on loopback."""
 
     daemon_threads = True
-    allow_reuse_address = False
+    allow_reuse_address = os.name == "posix"
+    """Or the port could not be had for a minute after a sign-in. Elsewhere, this would let two programs listen."""
+    allow_reuse_port = False
 
     def __init__(self, host: str, port: int, path: str) -> None:
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -201,8 +204,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _is_loopback_http(uri: str) -> bool:
-    parts = urlsplit(uri)
-    return parts.scheme == "http" and parts.hostname in {"127.0.0.1", "::1", "localhost"}
+    return urlsplit(uri).scheme == "http" and is_loopback(uri)
 
 
 def _listen(contact: Contact) -> _Listener:

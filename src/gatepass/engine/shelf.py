@@ -133,9 +133,10 @@ class Shelf:
             StoreError: it may still be there.
         """
         self._made = None
+        self._rest_until_mono = float("-inf")  # whoever signs out wants to know
         for name in (self._token, self._key):
             self._versions.pop(name, None)
-            self._try("delete", partial(self._store.delete, name))
+            self._try("write", partial(self._store.delete, name))
 
     def generated_key(self, make: Callable[[], GeneratedKey]) -> GeneratedKey:
         """The key that was made for this identity's tokens; of several processes that make one, the first wins."""
@@ -167,18 +168,22 @@ class Shelf:
         place = self._place(kind, name)
         self._own.pop(place, None)
         self._versions.pop(place, None)
-        self._attempt("delete", lambda: self._store.delete(place), otherwise=False)
+        self._attempt("write", lambda: self._store.delete(place), otherwise=False)
 
     def _place(self, kind: type[object], name: tuple[str, ...]) -> str:
         return f"{_KINDS[kind]}.{_digest(name)}"
 
-    def lease(self, ttl_s: float) -> Lease | None:
+    def lease(self, ttl_s: float, held: Lease | None = None) -> Lease | None:
         """The right to renew, for so many seconds; None while somebody else has it.
 
+        Args:
+            ttl_s: from now on.
+            held: the lease to go on from, if there is one.
+
         Raises:
-            StoreError: the store can't say; go on without.
+            StoreError: the store can't say.
         """
-        owner = f"{os.getpid()}.{self._world.random_bytes(8).hex()}"
+        owner = held.owner if held else f"{os.getpid()}.{self._world.random_bytes(8).hex()}"
         return self._try("lease", lambda: self._store.acquire(self._token, owner, ttl_s))
 
     def give_back(self, lease: Lease) -> None:
@@ -210,9 +215,10 @@ class Shelf:
         return False
 
     def _write(self, name: str, value: bytes, *, fence: int | None = None) -> bool:
-        if name not in self._versions:
-            self._look(name)
-        expect = self._versions[name]
+        expect = self._versions.get(name)
+        if expect is None:
+            entry = self._look(name)
+            expect = entry.version if entry else 0
         version = self._attempt("write", lambda: self._store.write(name, value, expect=expect, fence=fence), None)
         if version is not None:
             self._versions[name] = version
@@ -226,9 +232,11 @@ class Shelf:
 
     def _try(self, step: str, action: Callable[[], Answer]) -> Answer:
         """Ask the store, unless it failed just now: one that hangs is not to hold up each step of a renewal."""
-        if self._world.now().mono < self._rest_until_mono:
+        now = self._world.now()
+        if now.mono < self._rest_until_mono:
             msg = "The store has failed, and is left alone for a moment."
-            raise StoreError(msg, code="store_resting")
+            retry_at = now.wall + self._rest_until_mono - now.mono
+            raise StoreError(msg, code="store_resting", retry_at=retry_at)
         try:
             answer = action()
         except StoreError as failure:
@@ -239,7 +247,9 @@ class Shelf:
             if self._broken == step:
                 self._broken = None
             return answer
-        self._rest_until_mono = self._world.now().mono + _REST_S
+        now = self._world.now()
+        self._rest_until_mono = now.mono + _REST_S
+        error = error.with_(retry_at=now.wall + _REST_S)
         if self._broken is None:
             text = f"{error} Tokens are kept in memory meanwhile."
             self._world.notice(Notice(code=error.code, text=text, level="warning"))

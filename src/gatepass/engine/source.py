@@ -10,7 +10,7 @@ anything is sent or read. What only the flight changes needs none: there is one 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import msgspec
 
@@ -533,6 +533,10 @@ class Source:
         if held is None:
             return 0.0
         return max(0.0, min(held.usable_until.mono - now.mono, held.usable_until.wall - now.wall))
+
+    def __reduce__(self) -> NoReturn:
+        msg = "A Source can't be pickled or copied: it holds secrets."
+        raise TypeError(msg)
 
 
 def _trouble(step: Callable[[], object]) -> GatepassError | None:

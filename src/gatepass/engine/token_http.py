@@ -48,6 +48,7 @@ for _name in ("connection", "http11", "http2", "proxy", "socks"):
 
 _LIMITS = httpx2.Limits(max_connections=16, max_keepalive_connections=0)
 """Each request has a connection of its own: renewals are far apart, and one that was kept may be dead by then."""
+_Path = str | os.PathLike[str]
 _AUTHORITY = re.compile(r"//(?:[^/?#]*@)?([^/?#\s]+)")
 _LONGEST_TIMEOUT_S = 3600.0
 _AT_ONCE_S = 0.001
@@ -115,7 +116,7 @@ class TokenHttp:
         *,
         proxy: str | httpx2.Proxy | None = None,
         verify: bool | str | os.PathLike[str] | ssl.SSLContext = True,
-        cert: str | tuple[str, str] | None = None,
+        cert: _Path | tuple[_Path, _Path] | None = None,
         timeout_s: float = 10.0,
         max_body_bytes: int = 1024 * 1024,
         transport: httpx2.BaseTransport | None = None,
@@ -140,7 +141,7 @@ class TokenHttp:
             raise ConfigurationError(msg, code="max_body_bytes_invalid")
         self._proxy = proxy
         self._verify = verify
-        self._cert = cert
+        self._cert = None if cert is None else _paths(cert)
         self._timeout_s = timeout_s
         self._max_body_bytes = max_body_bytes
         self._transport = transport
@@ -188,12 +189,12 @@ class TokenHttp:
         """
         if self._cert is None:
             return None
-        state = self._cert_state()
-        if self._thumbprint is None or self._thumbprint[0] != state:
+        state, known = self._cert_state(), self._thumbprint
+        if known is None or known[0] != state:
             from gatepass.keys.thumbprint import x5t_s256  # not before there is a certificate: it is dear to import
 
-            self._thumbprint = (state, x5t_s256(Path(self._cert_path()).read_text("ascii", "replace")))
-        return self._thumbprint[1]
+            known = self._thumbprint = (state, x5t_s256(_content(self._cert[0])))
+        return known[1]
 
     def tls_context(self) -> ssl.SSLContext | None:
         """What a client needs that is to show the same certificate; None if there is none.
@@ -203,21 +204,17 @@ class TokenHttp:
         """
         return None if self._cert is None else self._ssl_context()
 
-    def _cert_path(self) -> str:
-        return self._cert if isinstance(self._cert, str) else self._cert[0] if self._cert else ""
-
     def _cert_state(self) -> tuple[int, ...]:
         """What changes when the certificate is renewed; empty if there is none."""
         if self._cert is None:
             return ()
         try:
-            found = os.stat(self._cert_path())  # noqa: PTH116 - it stands in each mint, and is twice as quick
+            found = os.stat(self._cert[0])  # noqa: PTH116 - it stands in each mint, and is twice as quick
         except (OSError, ValueError) as problem:
-            reason = type(problem).__name__
+            error = _unreadable(self._cert[0], problem)
         else:
             return (found.st_mtime_ns, found.st_size, found.st_ino)
-        msg = f"cert={self._cert!r} can't be read ({reason}): give paths of PEM files."
-        raise ConfigurationError(msg, code="tls_invalid")
+        raise error
 
     def _exchange(self, client: httpx2.Client, request: httpx2.Request, where: str, limit: _Limit) -> HttpResponse:
         body = bytearray()
@@ -281,8 +278,7 @@ class TokenHttp:
             else:
                 context = ssl.create_default_context(cafile=self._verify)
             if self._cert is not None:
-                certificate, key = (self._cert, None) if isinstance(self._cert, str) else self._cert
-                context.load_cert_chain(certificate, key, password="")  # or OpenSSL asks for one at the terminal
+                context.load_cert_chain(*self._cert, password="")  # or OpenSSL asks for one at the terminal
         except (OSError, ValueError, TypeError) as problem:
             reason = type(problem).__name__
         else:
@@ -290,12 +286,39 @@ class TokenHttp:
         if self._verify is True and self._cert is None:
             msg = f"The CA bundle that SSL_CERT_FILE or SSL_CERT_DIR names can't be loaded ({reason})."
         else:
-            msg = f"verify={self._verify!r} or cert={self._cert!r} can't be loaded ({reason}): give paths of PEM files."
+            files = " and ".join(str(path) for path in self._cert or () if path)
+            msg = f"verify={self._verify!r} or cert={files!r} can't be loaded ({reason}): give paths of PEM files."
         raise ConfigurationError(msg, code="tls_invalid")
 
     def __getstate__(self) -> dict[str, object]:
         msg = "A TokenHttp can't be pickled: make one where it is used."
         raise TypeError(msg)
+
+
+def _paths(cert: _Path | tuple[_Path, _Path]) -> tuple[str, str | None]:
+    """Where certificate and key stand; None for a key that stands beside its certificate."""
+    if isinstance(cert, str | os.PathLike):
+        return os.fspath(cert), None
+    try:
+        certificate, key = cert
+        return os.fspath(certificate), os.fspath(key)
+    except (TypeError, ValueError):
+        kind = type(cert).__name__
+    msg = f"cert is of the type {kind}. Give the path of a PEM file, or a pair of them: certificate and key."
+    raise ConfigurationError(msg, code="tls_invalid")
+
+
+def _content(path: str) -> str:
+    try:
+        return Path(path).read_text("ascii", "replace")
+    except (OSError, ValueError) as problem:
+        error = _unreadable(path, problem)
+    raise error
+
+
+def _unreadable(path: str, problem: Exception) -> ConfigurationError:
+    msg = f"cert={path!r} can't be read ({type(problem).__name__}): give paths of PEM files."
+    return ConfigurationError(msg, code="tls_invalid")
 
 
 def _user_agent() -> str:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from time import monotonic
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from gatepass.engine.wake import ThreadWaiter, Waiter, task_waiter
-from gatepass.errors import GatepassError
+from gatepass.errors import GatepassError, UnreachableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gatepass.engine.pool import Pool
 
-__all__ = ["do", "do_async"]
+__all__ = ["A_DAY_S", "do", "do_async"]
+
+A_DAY_S = 86_400.0
 
 T = TypeVar("T")
 
@@ -32,38 +35,51 @@ class _Piece(Generic[T]):
         except GatepassError as failure:
             self._error = failure.again()
         except Exception as bug:  # noqa: BLE001 - its text could hold anything, its kind can't
-            self._error = GatepassError(f"gatepass failed unexpectedly ({type(bug).__name__}).", code="internal")
-        self._waiter.settle(None)
+            self._error = _internal(bug)
+        except BaseException as leaving:  # Ctrl-C in a thread that works for want of workers
+            self._error = _internal(leaving)
+            raise
+        finally:
+            self._waiter.settle(None)
 
-    def result(self) -> T:
+    def result(self, patience_s: float) -> T:
+        if not self._waiter.done:
+            msg = f"What was to be done was not done within {patience_s:g} s; it goes on."
+            raise UnreachableError(msg, code="deadline", retryable=True)
         if self._error is not None:
             raise self._error
         return self._made[0]
 
 
-_FOREVER = 86_400.0
-"""A job has time-outs of its own."""
-
-
-def do(pool: Pool, host: str, job: Callable[[], T]) -> T:
+def do(pool: Pool, host: str, job: Callable[[], T], patience_s: float) -> T:
     """What the job gives; blocks the calling thread.
 
+    Args:
+        pool: whose workers do it.
+        host: with whom it has to do, for they share the workers.
+        job: what is to be done.
+        patience_s: how long to wait for it, in seconds.
+
     Raises:
-        GatepassError: what the job raised.
+        GatepassError: what the job raised, or it took too long (code ``deadline``).
     """
-    waiter = ThreadWaiter(_FOREVER, bare_ok=False)
+    waiter = ThreadWaiter(monotonic() + patience_s, bare_ok=False)
     piece = _Piece(job, waiter)
     pool.run(host, piece.run)
-    pool.help(lambda: waiter.done, _FOREVER)
-    waiter.wait(_FOREVER)
-    return piece.result()
+    pool.help(lambda: waiter.done, patience_s)
+    waiter.wait(waiter.until - monotonic())
+    return piece.result(patience_s)
 
 
-async def do_async(pool: Pool, host: str, job: Callable[[], T]) -> T:
+async def do_async(pool: Pool, host: str, job: Callable[[], T], patience_s: float) -> T:
     """As `do`, for a task of asyncio or trio."""
-    waiter = task_waiter(_FOREVER, bare_ok=False)
+    waiter = task_waiter(monotonic() + patience_s, bare_ok=False)
     piece = _Piece(job, waiter)
     pool.run(host, piece.run)
-    pool.help(lambda: waiter.done, _FOREVER)
-    await waiter.wait(_FOREVER)
-    return piece.result()
+    pool.help(lambda: waiter.done, patience_s)
+    await waiter.wait(waiter.until - monotonic())
+    return piece.result(patience_s)
+
+
+def _internal(bug: BaseException) -> GatepassError:
+    return GatepassError(f"gatepass failed unexpectedly ({type(bug).__name__}).", code="internal")

@@ -33,7 +33,6 @@ _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARN
 _CALLABLE_TIMEOUT_S = 30.0
 """How long an asynchronous callable may take."""
 _SOURCE = "The callable that gives the assertion"
-_SOURCE_FAILED = "assertion_source_failed"
 _MAX_SAID = 1000
 _MAX_ORIGINS = 100
 _PROCESS_SALT = os.urandom(32)
@@ -114,7 +113,7 @@ class RealWorld:
             return source
         if isinstance(source, Secret):
             return self.reveal(source)
-        answer = called(source, audience, what=_SOURCE, code=_SOURCE_FAILED, timeout_s=_CALLABLE_TIMEOUT_S)
+        answer = called(source, audience, what=_SOURCE, code="assertion_source_failed", timeout_s=_CALLABLE_TIMEOUT_S)
         if isinstance(answer, str):
             return answer.strip()
         if answer is None:
@@ -123,7 +122,7 @@ class RealWorld:
             raise ConfigurationError(msg, code="assertion_source_absent")
         kind = type(answer).__name__
         del answer  # a traceback that shows locals must not show it
-        raise ConfigurationError(f"{_SOURCE} failed: a {kind} instead of a string.", code=_SOURCE_FAILED)
+        raise ConfigurationError(f"{_SOURCE} failed: a {kind} instead of a string.", code="assertion_source_failed")
 
     @property
     def request_timeout_s(self) -> float:

@@ -16,6 +16,7 @@ from gatepass.stores.base import Store
 
 if TYPE_CHECKING:
     from gatepass.client_auth.private_key_jwt import KeyMaterial
+    from gatepass.core.secret import Secret
     from gatepass.core.world import PrivateKey, Signer
     from gatepass.profiles.base import Profile
 
@@ -34,6 +35,7 @@ __all__ = [
     "checked_resource",
     "checked_scopes",
     "checked_token_endpoint",
+    "masked_dpop",
 ]
 
 _LONGEST_DEADLINE_S = 86_400.0
@@ -70,17 +72,32 @@ def check_subject(profile: Profile, store: Store | None) -> None:
         raise ConfigurationError(msg, code="subject_missing")
 
 
-def checked_dpop(dpop: bool | KeyMaterial) -> bool | PrivateKey | Signer:
-    """The key that tokens are bound to; True for one that is made."""
+def masked_dpop(dpop: bool | KeyMaterial) -> bool | Secret | Signer | None:
+    """The key that tokens are bound to, with nothing left in the clear; None for what can be none.
+
+    It does not raise for that, so that its caller can drop the key first: an error's frames must not hold it.
+    """
     if isinstance(dpop, bool):
         return dpop
-    from gatepass.client_auth.private_key_jwt import checked_key, masked_key  # most clients have no key
+    from gatepass.client_auth.private_key_jwt import masked_key  # most clients have no key
 
-    kind, masked = type(dpop).__name__, masked_key(dpop)
-    del dpop  # so that no frame of a later error holds it in the clear
+    return masked_key(dpop)
+
+
+def checked_dpop(masked: bool | Secret | Signer | None, kind: str) -> bool | PrivateKey | Signer:
+    """The key that tokens are bound to; True for one that is made.
+
+    Args:
+        masked: what `masked_dpop` gave.
+        kind: what was given to it, for the error.
+    """
+    if isinstance(masked, bool):
+        return masked
     if masked is None:
         msg = f"dpop must be True, a Path, PEM or JWK text, a mapping, a Secret or a Signer, not {kind}."
         raise ConfigurationError(msg, code="dpop_invalid")
+    from gatepass.client_auth.private_key_jwt import checked_key  # most clients have no key
+
     return checked_key(masked, None, field="dpop")
 
 

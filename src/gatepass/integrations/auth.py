@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Auth"]
 
-_DPOP = "io.modelcontextprotocol/auth/dpop"
 _shared_http = TokenHttp()
 _shared_keys = KeyRing()
 
@@ -98,8 +97,9 @@ class Auth(httpx2.Auth):
         step_up: bool = False,
         tolerate_issuer_slash: bool = False,
     ) -> None:
-        key = arguments.checked_dpop(dpop)
+        kind, masked = type(dpop).__name__, arguments.masked_dpop(dpop)
         del dpop  # so that no frame of a later error holds it in the clear
+        key = arguments.checked_dpop(masked, kind)
         arguments.check_profile(profile)
         arguments.check_store(store)
         arguments.check_subject(profile, store)
@@ -125,8 +125,8 @@ class Auth(httpx2.Auth):
         """The URL of the MCP endpoint, as it was given."""
         self.resource = target.endpoint
         """The same in canonical form, which tells what a token may be sent to (RFC 8707 §2)."""
-        self.extensions = tuple(name for name in (profile.extension, _DPOP if key else None) if name)
-        """The extensions of MCP that a client of this way in advertises."""
+        self.extension = profile.extension
+        """The extension of MCP that a client of this way in advertises; None if it is none."""
         self._deadline_s = profile.patience_s if deadline_s is None else deadline_s
         self.reach = Reach(httpx2.URL(target.endpoint), whole_origin=whole_origin)
         self._http = http if http is not None else _shared_http

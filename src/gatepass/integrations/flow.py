@@ -32,13 +32,27 @@ if TYPE_CHECKING:
     from gatepass.lifecycle.policy import Held
     from gatepass.protocol.challenge import ResourceChallenge
 
-__all__ = ["Flow", "Reach", "adrive", "attach", "authorize", "drive", "follow", "operation", "outside", "withdraw"]
+__all__ = [
+    "Flow",
+    "Reach",
+    "adrive",
+    "attach",
+    "authorize",
+    "challenge_of",
+    "drive",
+    "follow",
+    "operation",
+    "outside",
+    "withdraw",
+]
 
 _UNAUTHORIZED = 401
 _FORBIDDEN = 403
 _REFUSALS = (_UNAUTHORIZED, _FORBIDDEN)
 _NONCE_WANTED, _PROOF_REFUSED = "use_dpop_nonce", "invalid_dpop_proof"
 _MARK = "gatepass"
+_SHORTEST_MASKED = 8
+"""Shorter than any token that is worth the name, and long enough not to stand in a challenge by chance."""
 _NEEDS = (Token, Signature)
 
 
@@ -163,20 +177,7 @@ def authorize(source: Source, reach: Reach, request: Request, unread: type[Excep
         return
     held = source.ready
     if held is None or not (monotonic() < held.fresh_until.mono and time() < held.fresh_until.wall):
-        held = yield (TOKEN_OR_BARE if _replayable(request, unread) else TOKEN)
-        if held is None:
-            withdraw(request)
-            response = yield request
-            _learn_nonce(source, reach, response)
-            if response.status_code != _UNAUTHORIZED or not reach.admits(response.request):
-                return
-            source.challenged(_challenge(response))
-            held = yield TOKEN
-    yield from _insist(source, reach, request, held, unread)
-
-
-def _insist(source: Source, reach: Reach, request: Request, held: Held | None, unread: type[Exception]) -> Flow:
-    """Send a request with its token, and again with what the resource wants in its place, where that can be had."""
+        held = yield from _first_contact(source, reach, request, unread)
     tried: _Tried | None = None
     while held is not None:
         nonce = source.nonce
@@ -194,9 +195,23 @@ def _insist(source: Source, reach: Reach, request: Request, held: Held | None, u
         held = yield from _another(source, request, response, held, tried)
 
 
+def _first_contact(source: Source, reach: Reach, request: Request, unread: type[Exception]) -> Flow:
+    """The token to begin with; None where a bare request has got in, or its refusal is the caller's."""
+    held = yield (TOKEN_OR_BARE if _replayable(request, unread) else TOKEN)
+    if held is not None:
+        return held
+    withdraw(request)
+    response = yield request
+    _learn_nonce(source, reach, response)
+    if response.status_code != _UNAUTHORIZED or not reach.admits(response.request):
+        return None
+    source.challenged(challenge_of(response))
+    return (yield TOKEN)
+
+
 def _another(source: Source, request: Request, response: Response, held: Held, tried: _Tried) -> Flow:
     """The token for another try; None where the refusal is the caller's."""
-    challenge = _challenge(response)
+    challenge = challenge_of(response)
     refusal = _of_the_proof(response) if held.proof_key is not None else None
     if refusal is not None:
         again = refusal == _NONCE_WANTED and not (tried.once or tried.nonce_given or source.nonce == tried.nonce)
@@ -341,8 +356,14 @@ def _replayable(request: Request, unread: type[Exception]) -> bool:
     return True
 
 
-def _challenge(response: Response) -> ResourceChallenge | None:
-    return resource_challenge(response.headers.get_list("WWW-Authenticate"))
+def challenge_of(response: Response) -> ResourceChallenge | None:
+    """What the resource wants, in its own words; the token and the proof that it may repeat in them are masked."""
+    lines: list[str] = response.headers.get_list("WWW-Authenticate")
+    for name in ("Authorization", "DPoP"):
+        sent: str = response.request.headers.get(name, "").rpartition(" ")[2]
+        if len(sent) >= _SHORTEST_MASKED:
+            lines = [line.replace(sent, "***") for line in lines]
+    return resource_challenge(lines)
 
 
 def _of_the_proof(response: Response) -> str | None:

@@ -27,7 +27,7 @@ from gatepass.errors import (
     UnreachableError,
 )
 from gatepass.integrations.client import AuthorizedAsyncClient
-from gatepass.protocol.challenge import resource_challenge
+from gatepass.integrations.flow import challenge_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -79,7 +79,7 @@ def connect(
     return _Session(
         _transport(auth, http_options or {}),
         mode=mode,
-        extensions=[*map(advertise, auth.extensions), *extensions],
+        extensions=[*([advertise(auth.extension)] if auth.extension else ()), *extensions],
         **options,
     )
 
@@ -177,7 +177,7 @@ async def _read_json(response: httpx2.Response) -> None:
 
 def _refusal(response: httpx2.Response) -> RemoteError:
     """The resource's last word, after whatever renewal there was (RFC 6750 §3.1)."""
-    challenge = resource_challenge(response.headers.get_list("WWW-Authenticate"))
+    challenge = challenge_of(response)
     error = challenge.error if challenge else None
     said = challenge.error_description if challenge else None
     scopes = f" It asks for the scopes {' '.join(challenge.scope)}." if challenge and challenge.scope else ""

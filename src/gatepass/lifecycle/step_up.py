@@ -6,7 +6,6 @@ server has refused of late, and twice at the most for one operation at the resou
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING
 
 from gatepass.lifecycle.policy import negative_memory_s
@@ -32,7 +31,7 @@ class StepUps:
     def __init__(self, ceiling: tuple[str, ...] | None, policy: Policy) -> None:
         self._ceiling = ceiling
         self._policy = policy
-        self._tries: Counter[str] = Counter()
+        self._brought: dict[str, frozenset[int]] = {}
         self._refused: dict[str, float] = {}
         self._refusals = 0
 
@@ -49,14 +48,15 @@ class StepUps:
         """
         if any(self._refused.get(scope, 0.0) > now.mono for scope in challenged if scope not in asked):
             return None
-        if self._tries[operation] >= self._policy.step_ups:
+        if len(self._brought.get(operation, ())) >= self._policy.step_ups:
             return None
-        wanted = step_up(asked, challenged, self._ceiling)
-        if wanted is not None:
-            if len(self._tries) >= _MOST_OPERATIONS:
-                self._tries.clear()
-            self._tries[operation] += 1
-        return wanted
+        return step_up(asked, challenged, self._ceiling)
+
+    def brought(self, operation: str, generation: int) -> None:
+        """A token with more scopes was had for that operation: one for all who tried it at once."""
+        if len(self._brought) >= _MOST_OPERATIONS:
+            self._brought.clear()
+        self._brought[operation] = self._brought.get(operation, frozenset()) | {generation}
 
     def refused(self, scopes: tuple[str, ...], now: Instant) -> None:
         """The authorization server does not give these: not to be asked for again for a while."""

@@ -114,8 +114,13 @@ class EnterpriseAuthorization:
             del client
             msg = "client must be a client authentication, such as ClientSecret(...) or PrivateKeyJwt(...)."
             raise ConfigurationError(msg, code="client_invalid")
+        kind, provider = type(idp).__name__, _as_provider(idp)
+        del idp  # a secret, perhaps, that stands in the wrong place
+        if provider is None:
+            msg = f"idp must be an IdentityProvider(...), not {kind}."
+            raise ConfigurationError(msg, code="idp_invalid")
         object.__setattr__(self, "client", client)
-        object.__setattr__(self, "idp", _checked_idp(idp))
+        object.__setattr__(self, "idp", provider)
         object.__setattr__(self, "subject_token", masked)
         object.__setattr__(self, "subject_token_type", _checked_type(subject_token_type))
         object.__setattr__(self, "subject", None if subject is None else check_text(subject, field="subject"))
@@ -190,11 +195,8 @@ class EnterpriseAuthorization:
         return Secret(world.assertion(self.subject_token, client_id).strip())
 
 
-def _checked_idp(idp: object) -> IdentityProvider:
-    if isinstance(idp, IdentityProvider):
-        return idp
-    msg = f"idp must be an IdentityProvider(...), not {type(idp).__name__}."
-    raise ConfigurationError(msg, code="idp_invalid")
+def _as_provider(idp: object) -> IdentityProvider | None:
+    return idp if isinstance(idp, IdentityProvider) else None
 
 
 def _checked_type(token_type: str) -> str:
