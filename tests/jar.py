@@ -28,6 +28,7 @@ from gatepass.errors import GatepassError, StoreError, UnreachableError
 from gatepass.grants.errand import Errand
 from gatepass.grants.exchange import Issued
 from gatepass.lifecycle.policy import Held, Policy
+from gatepass.profiles.base import Traits
 from gatepass.protocol.scope import Scopes
 from gatepass.protocol.token import TokenResponse
 from gatepass.stores.base import Entry, Lease, Store
@@ -237,11 +238,7 @@ class JarProfile:
     asked: list[Errand] = field(default_factory=list)
     identity: tuple[str, ...] = ("jar",)
     secrets: tuple[Secret, ...] = ()
-    subject_missing: bool = False
-    portable: bool = False
-    extension: str | None = None
-    attended: bool = False
-    patience_s: float = 10.0
+    traits: Traits = field(default_factory=Traits)
     refresh_token: Secret | None = None
     while_asked: Callable[[], object] | None = None
     """What happens while a grant is under way."""

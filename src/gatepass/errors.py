@@ -90,7 +90,8 @@ class UnreachableError(GatepassError):
 
 
 class StoreError(GatepassError):
-    """The store of tokens can't be read or written. Costs sharing and restarts, never service."""
+    """The store of tokens can't be read or written. Costs sharing and restarts, never service; but for a refresh token
+    that acts for a person, which waits until the store says who may use it."""
 
 
 class SignInRequiredError(GatepassError):

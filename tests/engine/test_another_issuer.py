@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 from jar import ISSUER, OTHER_ISSUER, Clock, Jar, SharedMemory, resource_metadata, served, server_metadata
 
+from gatepass.engine.sign_out import sign_out
 from gatepass.errors import RemoteError
+from gatepass.profiles.base import Traits
 
 
 def move(jar: Jar) -> None:
@@ -41,7 +43,7 @@ def test_meanwhile_a_token_that_the_resource_takes_is_served() -> None:
 
 def test_where_no_credentials_are_bound_the_new_server_is_gone_to_and_told_of() -> None:
     jar = Jar(issuer=None)
-    jar.profile.portable = True
+    jar.profile.traits = Traits(portable=True)
     jar.token()
     move(jar)
     jar.source.reject(1)
@@ -56,7 +58,7 @@ def test_what_somebody_else_has_discovered_at_the_same_store_is_no_way_around_th
     bound = Jar(issuer=None, store=store, clock=clock)
     bound.token()
     portable = Jar(issuer=None, store=store, clock=clock, identity=("somebody else",))
-    portable.profile.portable = True
+    portable.profile.traits = Traits(portable=True)
     portable.token()
     move(portable)
     portable.source.reject(1)
@@ -72,7 +74,7 @@ def test_whoever_is_new_here_has_no_server_yet_that_the_credentials_are_bound_to
     jar = Jar(issuer=None)
     if restarted:
         jar.token()
-        jar.source.sign_out()
+        sign_out(jar.source)
     move(jar)
     jar.source.rediscover, jar.source.discovery = True, None
     assert jar.token().record.issuer == OTHER_ISSUER

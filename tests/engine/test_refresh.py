@@ -23,6 +23,7 @@ from gatepass.core.secret import Secret
 from gatepass.errors import GatepassError, SignInRequiredError, StoreError, UnreachableError
 from gatepass.lifecycle.policy import Held
 from gatepass.lifecycle.record import TokenRecord, decode
+from gatepass.profiles.base import Traits
 from gatepass.protocol.challenge import ResourceChallenge
 
 DOWN = UnreachableError("No answer.", code="unreachable", retryable=True)
@@ -120,7 +121,7 @@ def test_a_rejected_token_is_renewed_by_its_refresh_token() -> None:
 
 def test_a_refresh_token_is_not_sent_to_another_authorization_server() -> None:
     jar = a_jar(issuer=None)
-    jar.profile.portable = True
+    jar.profile.traits = Traits(portable=True)
     jar.token()
     jar.world.documents = {**resource_metadata(OTHER_ISSUER), **server_metadata(OTHER_ISSUER)}
     jar.source.reject(1)
@@ -144,7 +145,7 @@ def test_where_more_scopes_are_wanted_than_were_asked_for_a_new_grant_is_needed(
 
 def test_a_person_is_not_asked_again_because_the_usual_scopes_are_other_ones_by_now() -> None:
     jar = a_jar(issues("t2", "r2"), scopes=None)
-    jar.profile.attended = True
+    jar.profile.traits = Traits(attended=True)
     jar.source.challenged(ResourceChallenge(scheme="bearer", scope=("a",)))
     jar.token()
     jar.source.challenged(WIDER)
@@ -305,7 +306,7 @@ def test_the_lease_is_as_long_as_the_token_client_is_patient() -> None:
 def test_whoever_asks_a_person_after_a_refused_refresh_token_holds_the_lease_for_as_long_as_that_takes() -> None:
     one, other = two()
     for jar in (one, other):
-        jar.profile.attended, jar.profile.patience_s = True, 300.0
+        jar.profile.traits = Traits(attended=True, patience_s=300.0)
     one.world.replies = [refuses("invalid_grant")]
     one.profile.refresh_token = Secret("r2")
     one.profile.while_asked = lambda: other.advance(290)
@@ -328,9 +329,10 @@ def test_a_lease_that_can_not_be_prolonged_is_gone_on_with() -> None:
     assert one.token().record.access_token == "token-2"
 
 
-def test_a_store_that_can_give_no_lease_stops_the_renewal_for_a_while() -> None:
+def test_a_store_that_can_give_no_lease_stops_the_renewal_for_a_while_if_it_would_take_a_person() -> None:
     store = Fragile()
     one, _ = two(store)
+    one.profile.traits = Traits(attended=True)
     store.broken = {"acquire"}
     failure = one.failure(0.1)
     assert isinstance(failure, StoreError)
@@ -348,6 +350,7 @@ def test_a_store_that_can_give_no_lease_stops_the_renewal_for_a_while() -> None:
 def test_a_store_that_stays_broken_is_asked_for_a_lease_twice_and_then_the_caller_hears() -> None:
     store = Fragile()
     one, _ = two(store)
+    one.profile.traits = Traits(attended=True)
     store.broken = {"acquire"}
     store.asked.clear()
     caller = waiting(one.call(100))
@@ -356,9 +359,18 @@ def test_a_store_that_stays_broken_is_asked_for_a_lease_twice_and_then_the_calle
     assert store.asked.count("acquire token") == 2
 
 
+def test_a_way_in_that_needs_nobody_is_taken_anew_and_the_refresh_token_is_left_to_the_others() -> None:
+    store = Fragile()
+    one, _ = two(store)
+    store.broken = {"acquire"}
+    assert one.token().record.access_token == "token-2"
+    assert (spent(one), one.mints) == ([], 2)
+
+
 def test_meanwhile_a_live_token_is_served() -> None:
     store = Fragile()
     jar = a_jar(store=store)
+    jar.profile.traits = Traits(attended=True)
     old = jar.token()
     jar.advance(800)
     store.broken = {"acquire"}
@@ -418,7 +430,7 @@ def test_each_renewal_has_the_next_generation_whatever_brought_it() -> None:
 def attended(*answers: float | GatepassError) -> Jar:
     """A jar without refresh tokens, whose profile asks a person."""
     jar = Jar()
-    jar.profile.attended = True
+    jar.profile.traits = Traits(attended=True)
     jar.profile.answers = list(answers)
     return jar
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 from jar import ISSUER, Clock, Fragile, Jar, SharedMemory, issues, refuses, served, server_metadata, waiting
 from key_material import pem
@@ -9,7 +11,9 @@ from key_material import pem
 from gatepass.core.http import HttpResponse
 from gatepass.core.secret import Secret
 from gatepass.core.world import Notice, PrivateKey
+from gatepass.engine.sign_out import sign_out
 from gatepass.errors import ConfigurationError, GatepassError, RemoteError, StoreError, UnreachableError
+from gatepass.profiles.base import Traits
 from gatepass.stores.base import Store
 
 REVOKED = HttpResponse(status=200, headers=(), body=b"")
@@ -42,7 +46,7 @@ def kept(store: Store) -> list[str]:
 
 def test_the_token_is_gone_and_revoked_and_the_next_call_makes_another() -> None:
     jar = a_jar(REVOKED)
-    assert jar.source.sign_out()
+    assert sign_out(jar.source)
     assert (revoked(jar), jar.world.posted[0][1]["client_id"]) == ([("access_token", "token-1")], "jar")
     assert (jar.source.ready, jar.source.held, kept(jar.store)) == (None, None, ["metadata"])
     assert jar.token().record.access_token == "token-2"
@@ -50,7 +54,7 @@ def test_the_token_is_gone_and_revoked_and_the_next_call_makes_another() -> None
 
 def test_the_refresh_token_is_revoked_first() -> None:
     jar = a_jar(REVOKED, REVOKED, refresh_token="r1")
-    assert jar.source.sign_out()
+    assert sign_out(jar.source)
     assert revoked(jar) == [("refresh_token", "r1"), ("access_token", "token-1")]
     assert jar.token().generation == 2
     assert jar.mints == 2  # it is not used any more
@@ -60,7 +64,7 @@ def test_the_key_that_was_made_for_it_goes_along() -> None:
     jar = a_jar(REVOKED, dpop=True)
     before = jar.token().record.key_thumbprint
     assert kept(jar.store) == ["key", "metadata", "token"]
-    jar.source.sign_out()
+    sign_out(jar.source)
     assert kept(jar.store) == ["metadata"]
     assert jar.token().record.key_thumbprint not in {before, None}
 
@@ -72,7 +76,7 @@ def test_what_another_process_has_renewed_meanwhile_is_revoked_in_its_place() ->
     other.token()
     clock.turn(991)
     newer = other.token()
-    one.source.sign_out()
+    sign_out(one.source)
     assert newer.generation == 2
     assert revoked(one) == [("access_token", newer.record.access_token)]
 
@@ -81,14 +85,14 @@ def test_a_token_that_stands_in_the_store_only_is_revoked_too() -> None:
     jar = a_jar()
     again = Jar(store=jar.store, clock=jar.clock)
     again.world.replies = [REVOKED]
-    assert again.source.sign_out()
+    assert sign_out(again.source)
     assert revoked(again) == [("access_token", "token-1")]
     assert kept(jar.store) == ["metadata"]
 
 
 def test_without_a_token_there_is_nothing_to_revoke() -> None:
     jar = Jar()
-    assert not jar.source.sign_out()
+    assert not sign_out(jar.source)
     assert jar.world.posted == []
 
 
@@ -99,7 +103,7 @@ def test_what_was_remembered_of_failures_and_refused_scopes_is_forgotten() -> No
     jar.pump()
     assert jar.failure().error == refusal.error
     jar.world.replies = [REVOKED]
-    jar.source.sign_out()
+    sign_out(jar.source)
     assert jar.token().generation == 2
 
 
@@ -109,19 +113,19 @@ def test_what_was_remembered_of_failures_and_refused_scopes_is_forgotten() -> No
 def test_a_server_that_offers_no_revocation_is_asked_for_none() -> None:
     jar = Jar()
     jar.token()
-    assert not jar.source.sign_out()
+    assert not sign_out(jar.source)
     assert (jar.source.held, kept(jar.store), jar.world.posted) == (None, ["metadata"], [])
 
 
 def test_a_client_that_the_server_does_not_know_any_more_revokes_nothing() -> None:
     jar = a_jar()
     jar.profile.known_as = lambda *_: None  # type: ignore[method-assign]
-    assert not jar.source.sign_out()
+    assert not sign_out(jar.source)
 
 
 def test_a_token_of_another_server_than_the_one_that_is_known_is_not_told_to_it() -> None:
     jar = a_jar(issuer=None)
-    jar.profile.portable = True
+    jar.profile.traits = Traits(portable=True)
     assert jar.source.discovery is not None
     other = server_metadata("https://as.example.net", revocation_endpoint="https://as.example.net/revoke")
     jar.world.documents.update(other)
@@ -132,7 +136,7 @@ def test_a_token_of_another_server_than_the_one_that_is_known_is_not_told_to_it(
     jar.profile.default = DOWN
     jar.source.reject(1)
     jar.pump()
-    assert not jar.source.sign_out()
+    assert not sign_out(jar.source)
     assert jar.world.posted == []
 
 
@@ -148,7 +152,7 @@ def test_an_access_token_that_can_not_be_revoked_is_left_to_its_end(
     replies: list[HttpResponse | GatepassError], refresh_token: str | None, answer: bool
 ) -> None:
     jar = a_jar(*replies, refresh_token=refresh_token)
-    assert jar.source.sign_out() is answer
+    assert sign_out(jar.source) is answer
 
 
 @pytest.mark.parametrize(
@@ -166,7 +170,7 @@ def test_a_revocation_that_fails_is_told_and_the_token_is_forgotten_all_the_same
 ) -> None:
     jar = a_jar(reply, refresh_token=refresh_token)
     with pytest.raises(GatepassError) as failure:
-        jar.source.sign_out()
+        sign_out(jar.source)
     assert code in {None, failure.value.code}
     assert (jar.source.held, kept(jar.store)) == (None, ["metadata"])
     assert "token-1" not in str(failure.value)
@@ -181,7 +185,7 @@ def test_a_store_that_may_still_have_it_is_told_of_after_the_token_was_revoked(b
     jar = a_jar(REVOKED, store=store)
     store.broken = broken
     with pytest.raises(StoreError) as failure:
-        jar.source.sign_out()
+        sign_out(jar.source)
     assert failure.value.code == "store_gone"
     assert revoked(jar) == [("access_token", "token-1")]
     assert jar.source.held is None
@@ -196,15 +200,15 @@ def test_a_store_that_failed_a_moment_ago_is_asked_all_the_same() -> None:
     store.broken = {"read"}
     jar.source.shelf.token()
     store.broken = set()
-    assert jar.source.sign_out()
+    assert sign_out(jar.source)
     assert kept(store) == ["metadata"]
 
 
 def test_a_key_that_can_not_be_read_any_more_is_told_of_after_all_was_forgotten() -> None:
     jar = a_jar(REVOKED, dpop=PrivateKey(text=Secret(pem("P-256"))))
-    jar.source.dpop = PrivateKey(text=Secret("nonsense"))
+    jar.source.binding._dpop = PrivateKey(text=Secret("nonsense"))
     with pytest.raises(ConfigurationError):
-        jar.source.sign_out()
+        sign_out(jar.source)
     assert (revoked(jar), jar.source.held, kept(jar.store)) == ([("access_token", "token-1")], None, ["metadata"])
 
 
@@ -215,7 +219,7 @@ def test_a_renewal_under_way_comes_to_nothing_and_who_waits_for_it_hears_so_at_o
     jar = a_jar(REVOKED, REVOKED)
     jar.advance(991)
     callers = [waiting(jar.call()) for _ in range(3)]
-    jar.source.sign_out()
+    sign_out(jar.source)
     for caller in callers:
         assert isinstance(caller.outcome, GatepassError)
         assert caller.outcome.code == "forgotten"
@@ -228,7 +232,7 @@ def test_a_renewal_under_way_comes_to_nothing_and_who_waits_for_it_hears_so_at_o
 def test_a_token_that_was_on_its_way_is_kept_nowhere_and_revoked_too() -> None:
     jar = a_jar(REVOKED, REVOKED)
     jar.advance(991)
-    jar.profile.while_asked = jar.source.sign_out
+    jar.profile.while_asked = partial(sign_out, jar.source)
     caller = waiting(jar.call())
     jar.pump()
     assert isinstance(caller.outcome, GatepassError)
@@ -246,7 +250,7 @@ def test_it_is_kept_nowhere_even_where_it_was_being_kept_at_that_moment() -> Non
     def sign_out_before(name: str, value: bytes, *, expect: int, fence: int | None = None) -> int | None:
         if name.startswith("token."):
             store.write = write  # type: ignore[method-assign]
-            jar.source.sign_out()
+            sign_out(jar.source)
         return write(name, value, expect=expect, fence=fence)
 
     store.write = sign_out_before  # type: ignore[method-assign, assignment]
@@ -266,7 +270,7 @@ def test_a_renewal_that_has_just_kept_its_token_does_not_bring_it_back_either() 
         notice(said)
         if said.code == "token_obtained":
             jar.world.notice = notice  # type: ignore[method-assign]
-            jar.source.sign_out()
+            sign_out(jar.source)
 
     jar.world.notice = sign_out_at  # type: ignore[method-assign]
     jar.call()
@@ -279,12 +283,12 @@ def test_where_nothing_of_that_can_be_done_the_renewal_still_ends() -> None:
     jar = a_jar(REVOKED, store=store)
     jar.advance(991)
 
-    def sign_out() -> None:
-        jar.source.sign_out()
+    def leave() -> None:
+        sign_out(jar.source)
         store.broken = {"delete", "write", "read"}
         jar.world.replies = [DOWN]
 
-    jar.profile.while_asked = sign_out
+    jar.profile.while_asked = leave
     jar.call()
     jar.pump()
     assert jar.source.held is None
@@ -298,7 +302,7 @@ def test_what_a_renewal_that_was_called_off_fails_with_is_nothing_to_those_who_c
     jar = a_jar(REVOKED)
     jar.advance(991)
     jar.profile.answers = [answer]
-    jar.profile.while_asked = jar.source.sign_out
+    jar.profile.while_asked = partial(sign_out, jar.source)
     jar.call()
     jar.pump()
     assert jar.token().generation == 2
@@ -311,7 +315,7 @@ def test_a_renewal_that_waits_for_its_time_ends_when_that_comes() -> None:
     jar.profile.answers = [DOWN]
     jar.call()
     jar.pump()
-    jar.source.sign_out()
+    sign_out(jar.source)
     newer = jar.token()
     jar.advance(10)
     assert served(jar.call()) is newer
@@ -324,7 +328,7 @@ def test_a_renewal_that_was_called_off_does_not_end_the_one_that_came_after() ->
     first = jar.call()
     flight = jar.source._flight
     assert flight is not None
-    jar.source.sign_out()
+    sign_out(jar.source)
     second = waiting(jar.call())
     assert jar.source.retire(flight)
     assert jar.source._flight is not None
@@ -335,7 +339,7 @@ def test_a_renewal_that_was_called_off_does_not_end_the_one_that_came_after() ->
 
 def test_a_refusal_of_the_forgotten_token_that_comes_late_forces_a_new_one_and_no_more() -> None:
     jar = a_jar(REVOKED)
-    jar.source.sign_out()
+    sign_out(jar.source)
     assert jar.source.reject(1)
     jar.pump()
     assert served(jar.call()).generation == 2
@@ -349,7 +353,7 @@ def test_what_was_issued_by_a_refresh_token_while_it_was_being_revoked_is_revoke
 
     def reply(path: str, form: dict[str, str]) -> HttpResponse:
         if path == "/token":
-            jar.source.sign_out()
+            sign_out(jar.source)
             return issues("t2", "r2")
         return REVOKED
 

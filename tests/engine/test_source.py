@@ -639,7 +639,7 @@ def test_after_an_outage_while_the_token_lived_the_back_off_begins_anew() -> Non
     while isinstance(jar.call(), Held):
         jar.advance(0.05)
     jar.advance(0)
-    assert jar.source._not_before_mono - jar.clock.mono <= 2.0
+    assert jar.source.failures.not_before_mono - jar.clock.mono <= 2.0
 
 
 def test_a_later_challenge_without_scopes_leaves_those_of_an_earlier_one() -> None:

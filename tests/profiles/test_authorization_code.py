@@ -150,7 +150,7 @@ def test_a_person_is_reached_the_way_that_the_user_said() -> None:
         profile.grant(world, errand(server=there()))
     assert world.contacts == [Contact(ask=ask, redirect_uri="https://app.example.com/cb", timeout_s=60)]
     assert shown(world)["redirect_uri"] == "https://app.example.com/cb"
-    assert profile.patience_s == 60
+    assert profile.traits.patience_s == 60
 
 
 UNABLE = [
@@ -371,9 +371,12 @@ def test_it_says_what_its_tokens_depend_on() -> None:
 
 
 def test_it_acts_for_a_person_who_must_be_named_and_takes_a_person_s_time() -> None:
-    assert (AuthorizationCode().subject_missing, AuthorizationCode(subject="alice").subject_missing) == (True, False)
-    assert (AuthorizationCode().attended, AuthorizationCode().patience_s) == (True, 300.0)
-    assert (AuthorizationCode().portable, OURS.portable) == (True, False)
-    assert OURS.extension is None
+    assert (AuthorizationCode().traits.subject_missing, AuthorizationCode(subject="alice").traits.subject_missing) == (
+        True,
+        False,
+    )
+    assert (AuthorizationCode().traits.attended, AuthorizationCode().traits.patience_s) == (True, 300.0)
+    assert (AuthorizationCode().traits.portable, OURS.traits.portable) == (True, False)
+    assert OURS.traits.extension is None
     assert OURS.known_as(ScriptedWorld(), there()) == PublicClient("app")
     assert AuthorizationCode().known_as(ScriptedWorld(), there()) is None

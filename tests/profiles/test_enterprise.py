@@ -281,9 +281,9 @@ def test_it_says_what_its_tokens_depend_on() -> None:
 
 
 def test_it_acts_for_a_user_who_must_be_named_and_asks_nobody() -> None:
-    assert (profile().subject_missing, profile(subject="alice").subject_missing) == (True, False)
-    assert (profile().portable, profile().attended, profile().patience_s) == (False, False, 10.0)
-    assert profile().extension == "io.modelcontextprotocol/enterprise-managed-authorization"
+    assert (profile().traits.subject_missing, profile(subject="alice").traits.subject_missing) == (True, False)
+    assert (profile().traits.portable, profile().traits.attended, profile().traits.patience_s) == (False, False, 10.0)
+    assert profile().traits.extension == "io.modelcontextprotocol/enterprise-managed-authorization"
     assert profile().known_as(ScriptedWorld(), server()) is HERE
     assert profile().disowned(ScriptedWorld(), server()) is False
 

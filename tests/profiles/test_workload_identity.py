@@ -177,8 +177,8 @@ def test_it_says_what_its_tokens_depend_on() -> None:
 
 def test_it_acts_for_a_workload_that_must_be_named_and_asks_nobody() -> None:
     profile, named = WorkloadIdentity(Platform(), client="app"), WorkloadIdentity(Platform(), subject="ci")
-    assert (profile.subject_missing, named.subject_missing) == (True, False)
-    assert (profile.portable, profile.attended, profile.patience_s) == (False, False, 10.0)
-    assert profile.extension is None
+    assert (profile.traits.subject_missing, named.traits.subject_missing) == (True, False)
+    assert (profile.traits.portable, profile.traits.attended, profile.traits.patience_s) == (False, False, 10.0)
+    assert profile.traits.extension is None
     assert profile.known_as(ScriptedWorld(), server()) == PublicClient("app")
     assert profile.disowned(ScriptedWorld(), server()) is False

@@ -157,7 +157,11 @@ class World(Protocol):
         ...
 
     def certificate(self) -> str | None:
-        """The thumbprint (RFC 8705 §3.1) of the certificate that is shown to servers; None if none is."""
+        """The thumbprint (RFC 8705 §3.1) of the certificate that is shown to servers; None if none is.
+
+        Raises:
+            ConfigurationError: it can't be read.
+        """
         ...
 
     def nonce(self, origin: str) -> str | None:

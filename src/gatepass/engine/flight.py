@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from gatepass.core.world import Notice
 from gatepass.discovery import discover
 from gatepass.dpop import proof_key
+from gatepass.engine.sign_out import revoked
 from gatepass.errors import ConfigurationError, GatepassError, RemoteError, SignInRequiredError, StoreError
 from gatepass.lifecycle.policy import Held, State, asked_for, decide, hold
 from gatepass.lifecycle.record import TokenRecord
@@ -61,6 +62,7 @@ class Flight:
         "_modest",
         "_reread",
         "_source",
+        "_unleased",
         "awaited",
         "called_off",
         "delay_s",
@@ -76,6 +78,7 @@ class Flight:
         self._launched = False
         self._modest = False
         self._reread = False
+        self._unleased = False
         self._lease: Lease | None = None
         self.waiters: set[Waiter] = set()
         self.wanted = False
@@ -137,9 +140,9 @@ class Flight:
         while not self._stay():
             if source.retire(self):
                 return
-        standing = source.silence(now)
+        standing = source.failures.standing(now)
         if standing is not None and not source.world.changed(source.secrets):
-            source.postpone(now)
+            source.failures.postpone(now)
             self._land(standing)
             return
         if self._take_lease(now):
@@ -189,7 +192,8 @@ class Flight:
         try:
             self._lease = source.shelf.lease(self._lease_s())
         except StoreError as failure:
-            if not self._spends():
+            self._unleased = self._spends()
+            if not (self._unleased and source.profile.traits.attended):
                 return True
             self._attempts += 1
             error = failure.with_(retryable=True)
@@ -204,7 +208,7 @@ class Flight:
             return not self._renewed_meanwhile(now)
         held = source.held
         if held is not None and source.usable(held, now) and asked_for(held, self.needs):
-            source.postpone(now)
+            source.failures.postpone(now)
             self._land(held)  # stale: somebody else renews it, and we go on with what we have
         else:
             low, high = _LEASE_POLL_S
@@ -229,7 +233,7 @@ class Flight:
         source = self._source
         if self._spends():  # nobody may use the refresh token while its answer can be on the way
             return max(_LEASE_S, _REQUESTS_OF_A_RENEWAL * source.world.request_timeout_s)
-        return source.profile.patience_s if source.profile.attended else _LEASE_S
+        return source.profile.traits.patience_s if source.profile.traits.attended else _LEASE_S
 
     def _mint(self) -> None:
         source = self._source
@@ -247,14 +251,14 @@ class Flight:
             return
         if source.challenge is not None:
             source.shelf.keep_challenge(source.challenge)
-        source.succeeded()
+        source.failures.clear()
         self._give_back()
         source.world.notice(_obtained(record))
         self._land(held)
 
     def _undo(self, record: TokenRecord) -> None:
         """The token was forgotten while the next one was on its way: nobody is to have that, either."""
-        for step in (self._source.shelf.drop_token, lambda: self._source.revoke(record)):
+        for step in (self._source.shelf.drop_token, lambda: revoked(self._source, record)):
             with suppress(GatepassError):  # whoever signed out has heard of the same trouble
                 step()
         self._give_back()
@@ -279,7 +283,7 @@ class Flight:
 
     def _proof_key(self, discovery: Discovery) -> ProofKey | None:
         """The key that the token is to be bound to."""
-        signer = self._source.binding()
+        signer = self._source.binding.signer()
         if signer is not None:
             return proof_key(signer, discovery.server.dpop_signing_alg_values_supported, discovery.dpop_algorithms)
         if discovery.dpop_required:
@@ -288,14 +292,14 @@ class Flight:
         return None
 
     def _renewed(self, known: Known) -> Obtained | None:
-        """By the refresh token of the last token, unless more is wanted than was asked for then.
+        """By the refresh token of the last token, unless others may use it or more is wanted than was asked for then.
 
         That the usual scopes are other ones by now is no reason to ask a person again.
         """
         source, held = self._source, self._source.held
-        wanted = known.stepped if source.profile.attended else scopes_wanted(known)
+        wanted = known.stepped if source.profile.traits.attended else scopes_wanted(known)
         refresh_token = source.refresh_token(known.discovery.server.issuer)
-        if held is None or refresh_token is None or not asked_for(held, wanted):
+        if held is None or refresh_token is None or self._unleased or not asked_for(held, wanted):
             return None
         obtained = renew(source.world, source.profile, known, refresh_token)
         if obtained is None:
@@ -333,7 +337,7 @@ class Flight:
         if before == issuer or source.target.issuer is not None:
             return
         text = f"The resource now names the authorization server {shown(issuer)} in the place of {shown(before)}"
-        if not source.profile.portable:
+        if not source.profile.traits.portable:
             msg = f"{text}, where the credentials are from. If they are good there, too, pin it with issuer={issuer!r}."
             raise RemoteError(msg, code="issuer_changed", by="resource_server")
         source.world.notice(Notice(code="issuer_changed", text=f"{text}.", level="warning"))
@@ -385,7 +389,7 @@ class Flight:
             self._modest = True
             self._again_in(0)
             return
-        error, wait_s = source.failed(error, source.share())
+        error, wait_s = source.failed(error)
         now = source.world.now()
         with source.pool.lock:
             patient = any(waiter.until > now.mono + wait_s for waiter in self.waiters)

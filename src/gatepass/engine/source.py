@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 import msgspec
 
 from gatepass.core.secret import Secret
-from gatepass.core.world import PrivateKey
 from gatepass.dpop import proof_key
+from gatepass.engine.binding import Binding
 from gatepass.engine.flight import Flight
 from gatepass.engine.shelf import Shelf
 from gatepass.engine.wake import ThreadWaiter, Waiter, task_waiter
 from gatepass.engine.work import A_DAY_S, do, do_async
-from gatepass.errors import GatepassError, RemoteError, SignInRequiredError, UnreachableError
-from gatepass.grants.revocation import revoke
+from gatepass.errors import GatepassError, UnreachableError
 from gatepass.keys.thumbprint import thumbprint
-from gatepass.lifecycle.policy import Held, Policy, State, asked_for, back_off_s, decide, hold, negative_memory_s
+from gatepass.lifecycle.failures import Failures
+from gatepass.lifecycle.policy import Held, Policy, State, asked_for, decide, hold
 from gatepass.lifecycle.step_up import StepUps
 from gatepass.protocol.scope import Scopes, union
 from gatepass.protocol.urls import covers, origin
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gatepass.core.target import Target
-    from gatepass.core.world import Instant, Signer
+    from gatepass.core.world import Instant, PrivateKey, Signer
     from gatepass.discovery import Discovery
     from gatepass.engine.pool import Pool
     from gatepass.engine.world import RealWorld
@@ -56,6 +56,8 @@ class Source:
         nonce: the resource's newest DPoP nonce (RFC 9449 §9), once it gave one.
         challenge: the resource's last challenge, once one is known.
         discovery: what was discovered, once it is known.
+        failures: what failed since the last token.
+        binding: what tokens are bound to.
         rediscover: what is kept of an earlier discovery is not to be trusted.
     """
 
@@ -75,24 +77,20 @@ class Source:
         self.world = world
         self.pool = pool
         self.policy = policy
-        self.dpop = dpop
         self.shelf = Shelf(store, target, (*profile.identity, *(("dpop",) if dpop else ())), world)
         world.shelf = self.shelf
+        self.binding = Binding(dpop, world, self.shelf)
         self.ready: Held | None = None
         self.nonce: str | None = None
         self.challenge: ResourceChallenge | None = None
         self.discovery: Discovery | None = None
         self.rediscover = False
-        self.failure: GatepassError | None = None
+        self.failures = Failures(policy)
         self._held: Held | None = None
         self._flight: Flight | None = None
         self._loaded = False
         self._rejected = 0
         self._forced_mono = float("-inf")
-        self._failures = 0
-        self._failed_alive = False
-        self._not_before_mono = float("-inf")
-        self._silent_until_mono = float("-inf")
         self._spent = 0
         self._epoch = pool.epoch
         self._step_ups = StepUps(None if target.step_up else target.scopes, policy)
@@ -186,24 +184,24 @@ class Source:
             state = decide(held, now) if held is None or asked_for(held, needs) else State.ABSENT
             flight = self._live_flight()
             refused = held is not None and held.generation <= self._rejected
-            if refused and flight is None and self.failure is None and not self._may_force(now):
+            if refused and flight is None and self.failures.last is None and not self._may_force(now):
                 refused = False  # renewed by force just now: what we have is the best there is
             if held is not None and not refused and state is State.FRESH:
                 return held
             if held is not None and not refused and state is State.STALE:
-                if flight is None and now.mono >= self._not_before_mono:
+                if flight is None and now.mono >= self.failures.not_before_mono:
                     flight = self._flight = Flight(self)
                     flight.wanted = True
                 waiter: AnyWaiter | None = None
             else:
                 if bare_ok and flight is None and self._loaded and not self.can_ask_first:
                     return None
-                delay_s = self._not_before_mono - now.mono if flight is None else 0.0
-                if delay_s > patience_s and self.failure is not None and self.failure.retryable:
-                    raise self.failure.again()
                 if flight is None:
+                    delay_s, last = self.failures.retry_in_s(now), self.failures.last
+                    if last is not None and delay_s > patience_s:
+                        raise last.again()
                     flight = self._force(now) if refused and self._may_force(now) else Flight(self)
-                    flight.delay_s = delay_s if self.failure is not None and self.failure.retryable else 0.0
+                    flight.delay_s = delay_s
                     self._flight = flight
                 waiter = make_waiter(now.mono + patience_s, bare_ok)
                 waiter.needs = needs
@@ -275,7 +273,7 @@ class Source:
             self._flight = None
             self._rejected = max(self._rejected, held.generation if held else 0)
             self._step_ups = StepUps(None if self.target.step_up else self.target.scopes, self.policy)
-            self.succeeded()
+            self.failures.clear()
             self._forced_mono = float("-inf")
             if flight is not None:
                 flight.called_off = True
@@ -286,7 +284,7 @@ class Source:
 
     def stored(self) -> Held | None:
         """What the store has for this identity; None unless it fits."""
-        signer = self.binding()
+        signer = self.binding.signer()
         record = self.shelf.token()
         if record is None or record.generation <= self._rejected or not self._fits(record, signer):
             return None
@@ -305,44 +303,6 @@ class Source:
     def share(self) -> float:
         """A random number from 0 to 1."""
         return int.from_bytes(self.world.random_bytes(4), "big") / 0xFFFF_FFFF
-
-    def sign_out(self) -> bool:
-        """Revoke the token where the server offers that (RFC 7009), and forget it; whether it was revoked.
-
-        Raises:
-            GatepassError: it could not be revoked, or the store may still have it.
-        """
-        unread = _trouble(lambda: self.loaded(self.stored()))
-        held = self.forget()
-        trouble = _trouble(self.shelf.drop_token) or unread
-        revoked = held is not None and self.revoke(held.record)
-        if trouble is not None:
-            raise trouble
-        return revoked
-
-    def revoke(self, record: TokenRecord) -> bool:
-        """Have a token revoked, if its authorization server offers that; whether it was.
-
-        Raises:
-            GatepassError: it could not be revoked.
-        """
-        discovery = self.discovery or self.shelf.discovery()
-        server = discovery.server if discovery and discovery.server.issuer == record.issuer else None
-        client = self.profile.known_as(self.world, server) if server else None
-        if server is None or client is None or server.revocation_endpoint is None:
-            return False
-        refresh_token = record.refresh_token
-        if refresh_token is not None:  # first, since it could bring other tokens (RFC 7009 §2.1)
-            revoke(self.world, client, server, Secret(refresh_token), "refresh_token")
-        try:
-            revoke(self.world, client, server, Secret(record.access_token), "access_token")
-        except RemoteError as problem:
-            refusal = problem.again()
-        else:
-            return True
-        if refusal.error != "unsupported_token_type":  # a JWT, say, which lives until it ends (RFC 7009 §2.2.1)
-            raise refusal
-        return refresh_token is not None
 
     # What a flight reports.
 
@@ -366,24 +326,6 @@ class Source:
             self._loaded = True
             if held is not None:
                 self._take(held)
-
-    def binding(self) -> Signer | None:
-        """The key that tokens are bound to, if any; and the token's name, which says to what it is bound."""
-        certificate = self.world.certificate()
-        bound_to = (certificate,) if certificate else ()
-        signer: Signer | None = None
-        if self.dpop is True:
-            signer = self.world.signer(self._generated_key())
-        elif self.dpop:
-            signer = self.world.signer(self.dpop)
-            bound_to = (*bound_to, thumbprint(signer.public_jwk))
-        self.shelf.bind(*bound_to)
-        return signer
-
-    def _generated_key(self) -> PrivateKey:
-        from gatepass.signers.generated import generate  # not before a key is wanted: most clients have none
-
-        return PrivateKey(text=Secret(self.shelf.generated_key(generate).jwk))
 
     def refresh_token(self, issuer: str) -> Secret | None:
         """What the next token is to be asked for with at that server, if the last one came with something for it."""
@@ -410,8 +352,7 @@ class Source:
     @property
     def secrets(self) -> tuple[Secret, ...]:
         """Every secret that a token request depends on."""
-        key = self.dpop if isinstance(self.dpop, PrivateKey) else None
-        return (*self.profile.secrets, *(secret for secret in (key and key.text, key and key.password) if secret))
+        return (*self.profile.secrets, *self.binding.secrets)
 
     @property
     def held(self) -> Held | None:
@@ -446,47 +387,10 @@ class Source:
             short = failure is not None and isinstance(outcome, Held) and not asked_for(outcome, waiter.needs)
             waiter.settle(failure if short else outcome)
 
-    def succeeded(self) -> None:
-        """A token was made: forget the failures."""
-        self.failure = None
-        self._failures = 0
-        self._not_before_mono = self._silent_until_mono = float("-inf")
-
-    def failed(self, error: GatepassError, share: float) -> tuple[GatepassError, float]:
-        """A mint failed: remember it. The error with the time of the next try, and how long that is away in seconds."""
+    def failed(self, error: GatepassError) -> tuple[GatepassError, float]:
+        """A mint failed. The error with the time of the next try, and how long that is away in seconds."""
         now = self.world.now()
-        remaining_s = self._remaining_s(now)
-        if self._failed_alive and remaining_s <= 0:
-            self._failures = 0  # from now on somebody waits: the back-off begins anew
-        self._failed_alive = remaining_s > 0
-        self._failures += 1
-        wait_s = back_off_s(
-            self._failures,
-            remaining_s=remaining_s,
-            retry_after_s=None if error.retry_at is None else error.retry_at - now.wall,
-            share=share,
-            policy=self.policy,
-        )
-        self._not_before_mono = now.mono + wait_s
-        if isinstance(error, SignInRequiredError):
-            self._silent_until_mono = float("-inf")
-            self._not_before_mono = now.mono + remaining_s  # until then, nobody needs to be asked
-        elif error.retryable:
-            error = error.with_(retry_at=now.wall + wait_s)
-            self._silent_until_mono = float("-inf")
-        else:
-            self._silent_until_mono = now.mono + negative_memory_s(self._failures, self.policy)
-            self.postpone(now)
-        self.failure = error
-        return error, wait_s
-
-    def postpone(self, now: Instant) -> None:
-        """A failure stands: while the token at hand is good, look again only now and then."""
-        self._not_before_mono = now.mono + self.policy.back_off_first_s
-
-    def silence(self, now: Instant) -> GatepassError | None:
-        """A final failure that still stands: asking again would bring the same answer."""
-        return self.failure if self.failure is not None and now.mono < self._silent_until_mono else None
+        return self.failures.add(error, now, remaining_s=self._remaining_s(now), share=self.share())
 
     # How the state moves. The lock is held.
 
@@ -524,7 +428,7 @@ class Source:
             if isinstance(waiter.outcome, GatepassError):
                 raise waiter.outcome.again()
             return waiter.outcome
-        last = f" The last attempt: {self.failure}" if self.failure is not None else ""
+        last = f" The last attempt: {self.failures.last}" if self.failures.last is not None else ""
         msg = f"No token within {patience_s:g} s; the request for one goes on.{last}"
         raise UnreachableError(msg, code="deadline", retryable=True, retry_at=self.world.now().wall)
 
@@ -537,15 +441,6 @@ class Source:
     def __reduce__(self) -> NoReturn:
         msg = "A Source can't be pickled or copied: it holds secrets."
         raise TypeError(msg)
-
-
-def _trouble(step: Callable[[], object]) -> GatepassError | None:
-    """What a step fails with, if it fails."""
-    try:
-        step()
-    except GatepassError as failure:
-        return failure.again()
-    return None
 
 
 def _made(held: Held | None) -> Held:

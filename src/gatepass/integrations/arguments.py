@@ -64,7 +64,7 @@ def check_profile(profile: Profile) -> None:
 
 def check_subject(profile: Profile, store: Store | None) -> None:
     """Refuse to share a store without saying for whom: two users of one client must never get each other's token."""
-    if profile.subject_missing and store is not None and store.shared:
+    if profile.traits.subject_missing and store is not None and store.shared:
         msg = (
             f"subject is needed: {type(profile).__name__} acts for somebody, and the store is shared. Say for whom, "
             "in words of your own: subject='alice'."

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
 import httpx2
 
 from gatepass.core.target import Target
 from gatepass.engine.pool import shared_pool
+from gatepass.engine.sign_out import sign_out
 from gatepass.engine.source import Source
 from gatepass.engine.token_http import TokenHttp
 from gatepass.engine.world import RealWorld
@@ -125,9 +127,9 @@ class Auth(httpx2.Auth):
         """The URL of the MCP endpoint, as it was given."""
         self.resource = target.endpoint
         """The same in canonical form, which tells what a token may be sent to (RFC 8707 §2)."""
-        self.extension = profile.extension
+        self.extension = profile.traits.extension
         """The extension of MCP that a client of this way in advertises; None if it is none."""
-        self._deadline_s = profile.patience_s if deadline_s is None else deadline_s
+        self._deadline_s = profile.traits.patience_s if deadline_s is None else deadline_s
         self.reach = Reach(httpx2.URL(target.endpoint), whole_origin=whole_origin)
         self._http = http if http is not None else _shared_http
         self._source = Source(
@@ -211,11 +213,11 @@ class Auth(httpx2.Auth):
         Raises:
             GatepassError: it could not be revoked, or the store may still have it.
         """
-        return self._source.do(self._source.sign_out)
+        return self._source.do(partial(sign_out, self._source))
 
     async def aforget(self) -> bool:
         """As `forget`, for asyncio and trio."""
-        return await self._source.ado(self._source.sign_out)
+        return await self._source.ado(partial(sign_out, self._source))
 
     def tls_context(self) -> ssl.SSLContext | None:
         """What a client needs to show the certificate that tokens are bound to (RFC 8705 §3); None if there is none.

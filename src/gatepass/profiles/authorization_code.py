@@ -14,6 +14,7 @@ from gatepass.core.duration import is_duration
 from gatepass.core.world import Contact
 from gatepass.errors import ConfigurationError, RemoteError, SignInRequiredError, UnreachableError
 from gatepass.grants.authorization_code import check_authorization_endpoint, request_by_code
+from gatepass.profiles.base import Traits
 from gatepass.protocol.scope import union
 from gatepass.protocol.urls import covers, is_http_url, is_loopback
 from gatepass.registration import Applicant, enrolled, forget_registration, register, registered_redirect_uri
@@ -102,24 +103,13 @@ class AuthorizationCode:
         return self.client.secrets if self.client else ()
 
     @property
-    def extension(self) -> None:
-        return None
-
-    @property
-    def subject_missing(self) -> bool:
-        return self.subject is None
-
-    @property
-    def portable(self) -> bool:
-        return self.client is None
-
-    @property
-    def attended(self) -> bool:
-        return True
-
-    @property
-    def patience_s(self) -> float:
-        return self.contact.timeout_s
+    def traits(self) -> Traits:
+        return Traits(
+            subject_missing=self.subject is None,
+            portable=self.client is None,
+            attended=True,
+            patience_s=self.contact.timeout_s,
+        )
 
     def __repr__(self) -> str:
         return shown(self, "client", "applicant", "subject")

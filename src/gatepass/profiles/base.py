@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from gatepass.protocol.challenge import ResourceChallenge
     from gatepass.protocol.server import ServerMetadata
 
-__all__ = ["Known", "Obtained", "Profile"]
+__all__ = ["Known", "Obtained", "Profile", "Traits"]
 
 
 class Known(Value, frozen=True, kw_only=True):
@@ -49,6 +49,24 @@ class Obtained(Value, frozen=True, kw_only=True):
     discovery: Discovery
 
 
+class Traits(Value, frozen=True, kw_only=True):
+    """What kind of way in a profile is.
+
+    Attributes:
+        extension: the extension of MCP that it is, which a client advertises in its capabilities.
+        subject_missing: it acts for somebody else and does not say for whom: two such must never share a store.
+        portable: its client may go on to another authorization server, should the resource name another one.
+        attended: a person may have to be asked, who takes longer than a server and would rather not be asked again.
+        patience_s: how long a caller waits by default, in seconds.
+    """
+
+    extension: str | None = None
+    subject_missing: bool = False
+    portable: bool = False
+    attended: bool = False
+    patience_s: float = 10.0
+
+
 class Profile(Protocol):
     """A way in."""
 
@@ -63,28 +81,8 @@ class Profile(Protocol):
         ...
 
     @property
-    def extension(self) -> str | None:
-        """The extension of MCP that this way in is, which a client advertises in its capabilities."""
-        ...
-
-    @property
-    def subject_missing(self) -> bool:
-        """It acts for somebody else and does not say for whom: two such must never share a store."""
-        ...
-
-    @property
-    def portable(self) -> bool:
-        """Its client may go on to another authorization server, should the resource name another one."""
-        ...
-
-    @property
-    def attended(self) -> bool:
-        """A person may have to be asked, who takes longer than a server and would rather not be asked again."""
-        ...
-
-    @property
-    def patience_s(self) -> float:
-        """How long a caller waits by default, in seconds."""
+    def traits(self) -> Traits:
+        """What kind of way in it is."""
         ...
 
     def known_as(self, world: World, server: ServerMetadata) -> ClientAuthentication | None:

@@ -10,6 +10,7 @@ from gatepass.client_auth.base import is_client
 from gatepass.core.value import Value
 from gatepass.errors import ConfigurationError
 from gatepass.grants.client_credentials import request_client_credentials
+from gatepass.profiles.base import Traits
 
 if TYPE_CHECKING:
     from gatepass.client_auth.base import ClientAuthentication
@@ -45,11 +46,9 @@ class ClientCredentials(Value, frozen=True):
     def secrets(self) -> tuple[Secret, ...]:
         return self.client.secrets
 
-    extension = "io.modelcontextprotocol/oauth-client-credentials"
-    subject_missing = False
-    portable = False
-    attended = False
-    patience_s = 10.0
+    @property
+    def traits(self) -> Traits:
+        return Traits(extension="io.modelcontextprotocol/oauth-client-credentials")
 
     def known_as(self, world: World, server: ServerMetadata) -> ClientAuthentication:  # noqa: ARG002 - the same for all
         return self.client

@@ -18,6 +18,7 @@ from gatepass.discovery import KnownServer, discover_server
 from gatepass.errors import ConfigurationError, RemoteError
 from gatepass.grants.jwt_bearer import request_jwt_bearer
 from gatepass.grants.token_exchange import request_id_jag
+from gatepass.profiles.base import Traits
 from gatepass.protocol.server import ServerMetadata
 from gatepass.protocol.urls import check_issuer, require_secure
 
@@ -136,24 +137,10 @@ class EnterpriseAuthorization:
         return (*source_secrets(self.subject_token), *self.idp.client.secrets, *self.client.secrets)
 
     @property
-    def extension(self) -> str:
-        return "io.modelcontextprotocol/enterprise-managed-authorization"
-
-    @property
-    def subject_missing(self) -> bool:
-        return self.subject is None
-
-    @property
-    def portable(self) -> bool:
-        return False
-
-    @property
-    def attended(self) -> bool:
-        return False
-
-    @property
-    def patience_s(self) -> float:
-        return 10.0
+    def traits(self) -> Traits:
+        return Traits(
+            extension="io.modelcontextprotocol/enterprise-managed-authorization", subject_missing=self.subject is None
+        )
 
     def __repr__(self) -> str:
         return shown(self, "client", "idp", "subject_token_type", "subject")

@@ -18,6 +18,7 @@ from gatepass.client_auth.nobody import Nobody
 from gatepass.client_auth.public_client import as_client, no_client
 from gatepass.errors import ConfigurationError
 from gatepass.grants.jwt_bearer import request_jwt_bearer
+from gatepass.profiles.base import Traits
 
 if TYPE_CHECKING:
     from gatepass.core.secret import Secret
@@ -84,24 +85,8 @@ class WorkloadIdentity:
         return (*source_secrets(self.source), *self.client.secrets)
 
     @property
-    def extension(self) -> None:
-        return None
-
-    @property
-    def subject_missing(self) -> bool:
-        return self.subject is None
-
-    @property
-    def portable(self) -> bool:
-        return False
-
-    @property
-    def attended(self) -> bool:
-        return False
-
-    @property
-    def patience_s(self) -> float:
-        return 10.0
+    def traits(self) -> Traits:
+        return Traits(subject_missing=self.subject is None)
 
     def __repr__(self) -> str:
         return shown(self, "client", "audience", "subject")
