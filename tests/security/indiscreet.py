@@ -8,21 +8,35 @@ import struct
 from base64 import b64decode
 from urllib.parse import parse_qsl
 
-HEAD = "HTTP/1.1 {status} X\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n{more}\r\n"
+GRANTED = ("assertion", "subject_token", "code", "code_verifier", "refresh_token", "token")
+"""The parameters that say what a token is asked for with, or which token is meant."""
+HEAD = "HTTP/1.1 {status} X\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\nConnection: close\r\n{more}\r\n"
+
+
+def headers(request):
+    """The headers of a request, by name in lower case."""
+    head = request.decode("latin-1").partition("\r\n\r\n")[0]
+    lines = (line.split(": ", 1) for line in head.split("\r\n")[1:])
+    return {name.lower(): value for name, value in lines}
+
+
+def form(request):
+    """The parameters in the body of a request."""
+    return dict(parse_qsl(request.decode("latin-1").partition("\r\n\r\n")[2]))
 
 
 def read(request):
-    """The Authorization header, the body, and the values of both once decoded."""
-    head, _, body = request.decode("latin-1").partition("\r\n\r\n")
-    lines = dict(line.split(": ", 1) for line in head.split("\r\n")[1:])
-    authorization = {name.lower(): value for name, value in lines.items()}.get("authorization", "")
-    decoded = b64decode(authorization.partition(" ")[2]).decode() if authorization else ""
-    return authorization, body, [decoded, *(value for _, value in parse_qsl(body))]
+    """The Authorization header, the body, and the values of both once decoded, with the proof that came along."""
+    said = headers(request)
+    scheme, _, credentials = said.get("authorization", "").partition(" ")
+    decoded = b64decode(credentials).decode() if scheme == "Basic" else credentials
+    body = request.decode("latin-1").partition("\r\n\r\n")[2]
+    return said.get("authorization", ""), body, [decoded, *form(request).values(), said.get("dpop", "")]
 
 
 def assertion_in(request):
     """The client assertion of a token request; None if there is none."""
-    return dict(parse_qsl(read(request)[1])).get("client_assertion")
+    return form(request).get("client_assertion")
 
 
 def answer(status, body, *, kind="application/json", more=""):
@@ -41,12 +55,24 @@ def refusal_of_one_value(request):
     return answer(400, {"error": "invalid_client", "error_description": max(values, key=len)})
 
 
+def refusal_of_the_grant(request):
+    granted = [value for name, value in form(request).items() if name in GRANTED]
+    return answer(400, {"error": "invalid_grant", "error_description": " ".join(granted)})
+
+
 def refusal_in_headers(request):
     authorization, body, _ = read(request)
     echo = authorization or body
     return answer(
         401, {"error": "invalid_client"}, more=f'X-Echo: {echo}\r\nWWW-Authenticate: Basic realm="{echo}"\r\n'
     )
+
+
+def refusal_by_the_resource(request):
+    authorization, _, values = read(request)
+    said = " ".join((authorization, *values))
+    echo = f'Bearer error="invalid_token", error_description="{said}", realm="{said}"'
+    return answer(401, {"error": said}, more=f"WWW-Authenticate: {echo}\r\nX-Echo: {said}\r\n")
 
 
 def failure(request):
@@ -92,8 +118,9 @@ def nothing(_request):
 
 
 ANSWERS = (
-    refusal, refusal_of_one_value, refusal_in_headers, failure, page, broken_json, half_an_answer, redirect,
-    token_of_another_type, token_of_wrong_types, token_that_is_no_header, another_protocol, nothing,
+    refusal, refusal_of_one_value, refusal_of_the_grant, refusal_in_headers, failure, page, broken_json,
+    half_an_answer, redirect, token_of_another_type, token_of_wrong_types, token_that_is_no_header,
+    another_protocol, nothing,
 )  # fmt: skip
 
 

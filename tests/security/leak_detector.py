@@ -1,4 +1,5 @@
-"""Looks for secrets wherever a program is overheard: logs, errors and their locals, reprs, pickles, files, warnings.
+"""Looks for secrets wherever a program is overheard: logs, errors and their locals, reprs, pickles, files, warnings,
+the arguments of other processes.
 
     with Witness(canaries) as witness:
         ...                              # let it happen
@@ -25,6 +26,8 @@ from urllib.parse import quote, quote_plus
 
 TESTS = Path(__file__).parents[1]
 SHORTEST = 8
+STARTS = {"subprocess.Popen", "os.exec", "os.posix_spawn", "os.system"}
+"""What Python says of other processes, with their arguments, to whoever audits it."""
 
 
 class Canary:
@@ -46,6 +49,19 @@ def _looks(text):
     for shift in range(3):  # base64 of something that ends with it
         encoded = b64encode(b"\0" * shift + text.encode()).decode()
         yield encoded[4 if shift else 0 :].rstrip("=")[:-2]
+
+
+_listening = []
+"""The witnesses that hear of other processes: an audit hook stays for ever, so there is one for all of them."""
+
+
+def _on_audit(event, args):
+    if event in STARTS and _listening:
+        for witness in _listening:
+            witness.text("the arguments of a process", repr(args[:2]))
+
+
+sys.addaudithook(_on_audit)
 
 
 class Witness(logging.Handler):
@@ -75,9 +91,11 @@ class Witness(logging.Handler):
             logger.setLevel(logging.NOTSET)
         root.setLevel(logging.DEBUG)
         root.addHandler(self)
+        _listening.append(self)
         return self
 
     def __exit__(self, *_):
+        _listening.remove(self)
         root = logging.getLogger()
         root.removeHandler(self)
         level, levels = self._before
@@ -146,9 +164,18 @@ class Witness(logging.Handler):
             if file.is_file() and (but is None or but not in file.parents):
                 self._hear(f"the file {file.name}", file.name, file.read_bytes().decode("latin-1"))
 
+    def names(self, directory):
+        """What the files in a directory are called."""
+        for file in Path(directory).rglob("*"):
+            self._hear("the name of a file", file.name)
+
     def text(self, where, text):
         """Any text, such as what was printed."""
         self._hear(where, text)
+
+    def ignore(self, place):
+        """Leave out what was heard where a secret may be; the name of the place starts like this."""
+        self._heard = [(where, text) for where, text in self._heard if not where.startswith(place)]
 
     def leaks(self):
         """Where canaries were heard."""

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import secrets
 import traceback
-from pathlib import Path
 from types import MappingProxyType
 
 import anyio
@@ -14,7 +13,6 @@ import httpx
 import httpx2
 import pytest
 from integration.odd_servers import speaking
-from integration.visitors import TLS
 from integration.ways_in import auth_for, hello
 from mcp import MCPError
 from security.identities import (
@@ -25,6 +23,7 @@ from security.identities import (
     key_file,
     key_text,
     new_assertion,
+    new_jwk,
     new_key,
     new_secret,
     post,
@@ -32,67 +31,34 @@ from security.identities import (
 )
 from security.indiscreet import ANSWERS, WORST, answer, assertion_in, hanging, resetting, speaking_with
 from security.leak_detector import Canary, Witness
+from security.program import CLEAN, HOUSE, NOWHERE, error_of, show, tries_once
 
 import gatepass
-from gatepass.lifecycle.policy import Policy
+from gatepass.identity import KubernetesToken
 from gatepass.testing import AuthorizationServer, ProtectedServer, Trouble
-
-HOUSE = Path(gatepass.__file__).parent
-NOWHERE = "http://127.0.0.1:1/mcp"
-CLEAN: list[str] = []
-
-
-@pytest.fixture
-def given(tmp_path):
-    """Where a user keeps secrets in files."""
-    (tmp_path / "given").mkdir()
-    return tmp_path / "given"
-
-
-@pytest.fixture
-def around(tmp_path, monkeypatch):
-    """Where a program may leave things behind: its directory, its home, the place for temporary files."""
-    directory = tmp_path / "around"
-    directory.mkdir()
-    monkeypatch.chdir(directory)
-    for name in ("HOME", "TMPDIR", "XDG_STATE_HOME", "XDG_CACHE_HOME"):
-        monkeypatch.setenv(name, str(directory))
-    return directory
-
-
-@pytest.fixture(autouse=True)
-def printed(capfd):
-    """What came out of the program besides."""
-    return lambda: "".join(capfd.readouterr())
-
-
-def tries_once(auth):
-    """Each call tries once, and at once."""
-    auth._source.policy = Policy(attempts=1, back_off_first_s=0.0)
-    return auth
 
 
 def auth_at(server, client, **options):
-    """An `Auth` that gets its tokens from an odd server."""
+    """An `Auth` that gets its tokens from an odd server, by a client's credentials or another way in."""
     where = {"issuer": server.origin, "token_endpoint": f"{server.origin}/token"}
-    profile = gatepass.ClientCredentials(client)
+    profile = client if hasattr(client, "grant") else gatepass.ClientCredentials(client)
     return tries_once(gatepass.Auth(NOWHERE, profile, http=gatepass.TokenHttp(timeout_s=0.1), **where, **options))
 
 
-def show(witness, auth, client):
-    """Everything that a user of it holds in the hand."""
-    profile = auth._source.profile
-    for thing in (auth, client, profile, auth.for_httpx(), auth._source, auth.reach, *profile.secrets):
-        witness.thing(thing)
-    with gatepass.AuthorizedClient(auth, verify=TLS) as http:
-        witness.thing(http)
+def enterprise_at(server, subject_token, **options):
+    """The way in of a user whose identity provider is an odd server, too."""
+    idp = gatepass.IdentityProvider(server.origin, OTHERS_CLIENT, token_endpoint=f"{server.origin}/token")
+    return gatepass.EnterpriseAuthorization(OTHERS_CLIENT, idp=idp, subject_token=subject_token, **options)
 
 
-def error_of(action):
-    with pytest.raises(gatepass.GatepassError) as caught:
-        action()
-    return caught.value
-
+OTHERS_CLIENT = gatepass.PublicClient(CLIENT_ID)
+SOURCE_USES = {
+    "client": lambda _server, source: gatepass.ClientAssertion(CLIENT_ID, source),
+    "workload": lambda _server, source: gatepass.WorkloadIdentity(source),
+    "user": enterprise_at,
+    "saml": lambda server, source: enterprise_at(server, source, subject_token_type="saml2"),
+}
+"""What a ready-made assertion may be for."""
 
 TYPICAL = (basic, post, key_file, ready_made)
 MEETINGS = {
@@ -198,13 +164,18 @@ SOURCES = {
 }
 
 
-@pytest.mark.parametrize("kind", SOURCES)
-def test_a_callable_that_fails_with_the_secret_in_its_mouth(kind, printed):
+@pytest.mark.parametrize(
+    ("kind", "use"),
+    [
+        (kind, use) for kind in SOURCES for use in SOURCE_USES if use != "saml" or "JWT" not in kind
+    ],  # it need not be one
+)
+def test_a_callable_that_fails_with_the_secret_in_its_mouth(kind, use, printed):
     expired = new_assertion(exp=1)
     canary = expired if kind == "an expired JWT" else new_secret()
     source = returns(expired.value) if kind == "an expired JWT" else SOURCES[kind](canary.value)
     with speaking(speaking_with(lambda _request: b"")) as server, Witness([canary]) as witness:
-        client = gatepass.ClientAssertion(CLIENT_ID, source)
+        client = SOURCE_USES[use](server, source)
         auth = auth_at(server, client)
         for _ in range(2):
             error = error_of(auth.token)
@@ -217,19 +188,24 @@ def test_a_callable_that_fails_with_the_secret_in_its_mouth(kind, printed):
 
 
 @pytest.mark.parametrize("problem", [ValueError, SystemExit, asyncio.CancelledError])
-def test_a_signer_that_fails_with_the_secret_in_its_mouth(problem, printed):
+@pytest.mark.parametrize("use", ["client", "dpop"])
+def test_a_signer_that_fails_with_the_secret_in_its_mouth(problem, use, printed):
     canary = new_secret()
+    public = {name: value for name, value in new_jwk()[0].items() if name != "d"}
 
     class Signer:
         algorithms = ("ES256",)
-        public_jwk = MappingProxyType({"kty": "EC"})
+        public_jwk = MappingProxyType(public)
 
         def sign(self, algorithm, data):
             raise problem(canary.value)
 
     with speaking(speaking_with(lambda _request: b"")) as server, Witness([canary]) as witness:
-        error = error_of(auth_at(server, gatepass.PrivateKeyJwt(CLIENT_ID, Signer())).token)
+        client = gatepass.PrivateKeyJwt(CLIENT_ID, Signer()) if use == "client" else OTHERS_CLIENT
+        auth = auth_at(server, client, dpop=Signer() if use == "dpop" else False)
+        error = error_of(auth.token)
         witness.error(error)
+        show(witness, auth)
     witness.text("what was printed", printed())
     assert error.code == "signer_failed"
     assert witness.leaks() == CLEAN
@@ -246,20 +222,27 @@ FILES = {
 }
 
 
+FILE_USES = {
+    "secret": lambda _server, file: (gatepass.ClientSecret(CLIENT_ID, gatepass.Secret.file(file)), {}),
+    "key": lambda _server, file: (gatepass.PrivateKeyJwt(CLIENT_ID, file), {}),
+    "pod": lambda _server, file: (gatepass.WorkloadIdentity(KubernetesToken(path=file)), {}),
+    "dpop": lambda _server, file: (OTHERS_CLIENT, {"dpop": file}),
+    **{
+        use: lambda server, file, make=make: (make(server, gatepass.Secret.file(file)), {})
+        for use, make in SOURCE_USES.items()
+    },
+}
+
+
 @pytest.mark.parametrize("kind", FILES)
-@pytest.mark.parametrize("use", ["secret", "key", "assertion"])
+@pytest.mark.parametrize("use", FILE_USES)
 def test_a_file_that_will_not_do_is_not_quoted(kind, use, given, printed):
     canary, file = new_secret(), given / "file"
     file.write_bytes(FILES[kind](canary.value))
-    made = {
-        "secret": lambda: gatepass.ClientSecret(CLIENT_ID, gatepass.Secret.file(file)),
-        "key": lambda: gatepass.PrivateKeyJwt(CLIENT_ID, file),
-        "assertion": lambda: gatepass.ClientAssertion(CLIENT_ID, gatepass.Secret.file(file)),
-    }
     with speaking(speaking_with(lambda _request: answer(400, {"error": "invalid_client"}))) as server:
         with Witness([canary]) as witness:
-            client = made[use]()
-            auth = auth_at(server, client)
+            client, options = FILE_USES[use](server, file)
+            auth = auth_at(server, client, **options)
             witness.error(error_of(auth.token))
             show(witness, auth, client)
         witness.text("what was printed", printed())
@@ -275,6 +258,15 @@ def test_a_password_that_does_not_open_the_key(printed):
     witness.text("what was printed", printed())
     assert error.code == "key_password_wrong"
     assert witness.leaks() == CLEAN
+
+
+def auth_with(**options):
+    return gatepass.Auth(NOWHERE, gatepass.ClientCredentials(OTHERS_CLIENT), **options)
+
+
+def enterprise(client=OTHERS_CLIENT, subject_token="an identity", **options):
+    options = {"idp": gatepass.IdentityProvider("https://idp.example.com", OTHERS_CLIENT), **options}
+    return gatepass.EnterpriseAuthorization(client, subject_token=subject_token, **options)
 
 
 MISTAKES = {
@@ -301,6 +293,28 @@ MISTAKES = {
     "an assertion without a client": lambda canary: gatepass.ClientAssertion("", canary.value),
     "a client for a profile": lambda canary: gatepass.Auth(NOWHERE, gatepass.ClientSecret(CLIENT_ID, canary.value)),
     "a secret for a client": lambda canary: gatepass.ClientCredentials(canary.value),
+    "a DPoP key that is none": lambda canary: auth_with(dpop=canary.value),
+    "a DPoP key in bytes that is none": lambda canary: auth_with(dpop=canary.value.encode()),
+    "a DPoP key in a list": lambda canary: auth_with(dpop=[canary.value]),
+    "a DPoP key and no time": lambda canary: auth_with(dpop=f"-----BEGIN {canary.value}", deadline_s=0),
+    "a workload's JWT in bytes": lambda canary: gatepass.WorkloadIdentity(canary.value.encode()),
+    "a workload's JWT for nobody": lambda canary: gatepass.WorkloadIdentity(canary.value, audience=""),
+    "a workload's client in bytes": lambda canary: gatepass.WorkloadIdentity("jwt", client=canary.value.encode()),
+    "a workload without a name": lambda canary: gatepass.Auth(
+        NOWHERE, gatepass.WorkloadIdentity(canary.value), store=gatepass.FileStore()
+    ),
+    "a user's identity in bytes": lambda canary: enterprise(subject_token=canary.value.encode()),
+    "a user's identity of an odd type": lambda canary: enterprise(
+        subject_token=canary.value, subject_token_type="password"
+    ),
+    "a secret for a user's client": lambda canary: enterprise(client=canary.value),
+    "a secret for an identity provider": lambda canary: enterprise(idp=canary.value),
+    "a secret for a client at one": lambda canary: gatepass.IdentityProvider("https://idp.example.com", canary.value),
+    "a person's client in bytes": lambda canary: gatepass.AuthorizationCode(canary.value.encode()),
+    "a person's client in a list": lambda canary: gatepass.AuthorizationCode([canary.value]),
+    "a person's client and no time": lambda canary: gatepass.AuthorizationCode(
+        gatepass.ClientSecret(CLIENT_ID, canary.value), timeout_s=0
+    ),
     "an Auth without a resource": lambda canary: gatepass.Auth(
         "mcp", gatepass.ClientCredentials(gatepass.ClientSecret(CLIENT_ID, canary.value))
     ),

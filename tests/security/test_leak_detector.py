@@ -13,7 +13,7 @@ import pytest
 from security.leak_detector import Canary, Witness
 
 LIBRARY = """
-import logging, threading, warnings
+import logging, subprocess, sys, threading, warnings
 log = logging.getLogger("some.library")
 
 def local(secret):
@@ -62,9 +62,12 @@ def in_a_thread(secret):
 
 def warned(secret):
     warnings.warn("do not use " + secret)
+
+def told_to_a_process(secret):
+    subprocess.run([sys.executable, "-c", "", secret], check=True)
 """
 RAISING = ("local", "hidden_context", "noted", "attribute", "grouped", "in_bytes")
-SILENT = ("logged", "logged_extra", "logged_exception", "in_a_thread", "warned")
+SILENT = ("logged", "logged_extra", "logged_exception", "in_a_thread", "warned", "told_to_a_process")
 
 
 @pytest.fixture
@@ -157,6 +160,13 @@ def test_a_file_is_heard_and_the_one_that_is_meant_to_hold_it_is_not(canary, tmp
     witness = Witness([canary])
     witness.files(tmp_path, but=tmp_path / "store")
     assert witness.leaks() == ["the file a log"]
+
+
+def test_the_name_of_a_file_is_heard_even_where_its_content_may_be_secret(canary, tmp_path):
+    (tmp_path / f"token-{canary.value.encode().hex()}").write_text("")
+    witness = Witness([canary])
+    witness.names(tmp_path)
+    assert witness.leaks() == ["the name of a file"]
 
 
 def test_frames_of_the_test_itself_may_hold_it(canary):
