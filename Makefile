@@ -15,8 +15,10 @@ test: lint  ## everything: lint, types, unit, integration, conformance, interope
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report
 
-check: lint  ## the quick part, under a minute
-	$(BIN)/pytest -q --ignore=tests/interop --ignore=tests/conformance --ignore=tests/integration --ignore=tests/cli
+SLOW := cli conformance identity integration interop security signers testing test_benchmarks.py
+
+check: lint  ## the quick part, under a minute: lint, types, unit tests
+	$(BIN)/pytest -q $(SLOW:%=--ignore=tests/%)
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check .

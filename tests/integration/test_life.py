@@ -13,6 +13,7 @@ from integration.visitors import PLAIN, httpx2_sync, httpx2_trio
 from integration.ways_in import auth_for, by_key, cost, hello
 
 import gatepass
+from gatepass.lifecycle.failures import Failures
 from gatepass.lifecycle.policy import Policy
 from gatepass.testing import Trouble
 
@@ -83,7 +84,7 @@ class TestAnOutage:
     ):
         auth_server.trouble = Trouble(replace={"refresh_in": 0, "expires_in": 2})  # stale at once, and soon expired
         auth = auth_for(mcp_server)
-        auth._source.policy = Policy(back_off_cap_s=1.0)
+        auth._source.failures = Failures(Policy(back_off_cap_s=1.0))
         first = auth.token()
         auth_server.stop()
 

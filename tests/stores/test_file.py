@@ -8,6 +8,7 @@ import pickle
 import stat
 import subprocess
 import sys
+import time
 from itertools import count
 from pathlib import Path
 
@@ -418,6 +419,29 @@ class TestLeftOvers:
         with filelock.FileLock(home / "token.b.lock"):
             written(FileStore(home), "token.a", b"x", expect=0)
         assert (home / self.LEFT).exists()
+
+
+class TestForgetting:
+    LEFT = ("token.a.0123456789abcdef.tmp", "token.a.corrupt-1800000000")
+    ELSE = ("token.a.b.0123456789abcdef.tmp", "token.b.corrupt-1800000000", "token.a.tmp", "token.a.corrupt-x")
+
+    @pytest.mark.parametrize("present", [True, False], ids=["with its record", "without one"])
+    def test_what_is_left_of_a_record_goes_with_it(self, home, present):
+        store = FileStore(home)
+        if present:
+            written(store, "token.a", b"x", expect=0)
+        for name in (*self.LEFT, *self.ELSE):
+            leave(home / name, time.time())
+        assert store.delete("token.a") is present
+        assert {path.name for path in home.iterdir()} >= {*self.ELSE}
+        assert not {path.name for path in home.iterdir()} & {*self.LEFT}
+
+    def test_a_delete_that_comes_too_late_removes_nothing(self, home):
+        store = FileStore(home)
+        version = written(store, "token.a", b"x", expect=0)
+        leave(home / self.LEFT[0], time.time())
+        assert not store.delete("token.a", expect=version + 1)
+        assert (home / self.LEFT[0]).exists()
 
 
 def leave(path: Path, modified: float) -> None:

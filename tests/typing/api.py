@@ -62,9 +62,9 @@ def workloads() -> list[gatepass.WorkloadIdentity]:
     ]
 
 
-def a_source_of_the_users_own(source: identity.IdentitySource) -> gatepass.WorkloadIdentity:
-    assert_type(source("https://auth.example.com"), str | None)
-    return gatepass.WorkloadIdentity(source)
+def a_platform_by_hand(platform: identity.Platform) -> gatepass.WorkloadIdentity:
+    assert_type(platform("https://auth.example.com"), str | None)
+    return gatepass.WorkloadIdentity(platform)
 
 
 def users() -> list[gatepass.EnterpriseAuthorization]:

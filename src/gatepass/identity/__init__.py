@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from gatepass.identity.ambient import Ambient
     from gatepass.identity.aws import AwsWebIdentity
     from gatepass.identity.azure import AzureManagedIdentity, AzureWorkload
-    from gatepass.identity.base import IdentitySource, Platform
+    from gatepass.identity.base import Platform
     from gatepass.identity.github_actions import GitHubActions
     from gatepass.identity.gitlab_ci import GitLabCI
     from gatepass.identity.google_cloud import GoogleCloud
@@ -27,7 +27,6 @@ __all__ = [
     "GitHubActions",
     "GitLabCI",
     "GoogleCloud",
-    "IdentitySource",
     "KubernetesToken",
     "Platform",
     "Spiffe",
@@ -41,7 +40,6 @@ _FILES = {
     "GitHubActions": "github_actions",
     "GitLabCI": "gitlab_ci",
     "GoogleCloud": "google_cloud",
-    "IdentitySource": "base",
     "KubernetesToken": "kubernetes",
     "Platform": "base",
     "Spiffe": "spiffe",

@@ -12,7 +12,7 @@ import logging
 import threading
 import time
 from importlib import import_module
-from typing import Any, ClassVar, Protocol, cast
+from typing import Any, ClassVar, cast
 
 from gatepass.client_auth.base import check_text, listed
 from gatepass.core.duration import is_duration
@@ -20,35 +20,12 @@ from gatepass.core.value import Value
 from gatepass.errors import ConfigurationError, GatepassError, UnreachableError
 from gatepass.protocol.jwt import expired, peek_claims
 
-__all__ = ["IdentitySource", "Platform", "hush", "library"]
+__all__ = ["Platform", "hush", "library"]
 
 _SHORTEST_TIMEOUT_S, _LONGEST_TIMEOUT_S = 0.001, 3600.0
 _LATER = frozenset({408, 410, 425, 429})
 """Statuses that say "not now", beside those of a server's own trouble."""
 _FIRST_OF_THE_SERVERS_OWN = 500
-
-
-class IdentitySource(Protocol):
-    """A source of JWTs that say who this workload is. Immutable, reusable, and safe to share between threads."""
-
-    @property
-    def name(self) -> str:
-        """The platform, for people."""
-        ...
-
-    @property
-    def identity(self) -> tuple[str, ...]:
-        """What was configured, which tells one cached token from another. Never a token."""
-        ...
-
-    def __call__(self, audience: str) -> str | None:
-        """A JWT for `audience`; None where this environment is not that platform.
-
-        Raises:
-            ConfigurationError: it is, and there is something to mend.
-            UnreachableError: it is, and gives no token now; retryable.
-        """
-        ...
 
 
 class Platform(Value, frozen=True, kw_only=True):

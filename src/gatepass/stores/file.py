@@ -50,6 +50,7 @@ _SAFE_FLAGS = sum(getattr(os, flag, 0) for flag in ("O_NOFOLLOW", "O_CLOEXEC", "
 _READ_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _SAFE_FLAGS
 _CREATE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _SAFE_FLAGS
 _TEMPORARY = re.compile(r"(?P<name>[a-z0-9][a-z0-9._-]*)\.[0-9a-f]{16}\.tmp")
+_SET_ASIDE = re.compile(r"(?P<name>[a-z0-9][a-z0-9._-]*)\.corrupt-[0-9]+")
 _TEMPORARY_MAX_AGE_S = 3600.0
 _LOCK_POLL_S = 0.01
 
@@ -110,8 +111,14 @@ class FileStore:
         return None if cell is None else cell.version
 
     def delete(self, name: str, *, expect: int | None = None) -> bool:
-        """Remove the record if its version is still `expect`. Whether something was removed."""
-        return self._change(name, lambda cell: cell.removed(expect)) is not None
+        """Remove the record if its version is still `expect`. Whether something was removed.
+
+        What damage and killed processes left of it goes too: a token that is to be forgotten may stand there.
+        """
+        removed = self._change(name, lambda cell: cell.removed(expect)) is not None
+        if removed or expect is None:
+            self._clear(name)
+        return removed
 
     def acquire(self, name: str, owner: str, ttl_s: float) -> Lease | None:
         """Take the lease of a name for `ttl_s` seconds; None while another owner holds it."""
@@ -286,6 +293,14 @@ class FileStore:
                 if path.lstat().st_mtime < oldest:
                     with self._lock(left["name"], timeout_s=0):
                         path.unlink()
+
+    def _clear(self, name: str) -> None:
+        """Remove what is left of a record. Its lock is held: none of it is being written."""
+        with self._explained("write"), self._locked(name):
+            for path in self.directory.iterdir():
+                left = _TEMPORARY.fullmatch(path.name) or _SET_ASIDE.fullmatch(path.name)
+                if left is not None and left["name"] == name:
+                    path.unlink(missing_ok=True)
 
     @contextmanager
     def _explained(self, doing: str) -> Generator[None]:
