@@ -13,7 +13,7 @@ from gatepass.core.target import Target
 from gatepass.discovery import Discovery, KnownServer, discover, discover_server
 from gatepass.errors import ConfigurationError, RemoteError, UnreachableError
 from gatepass.protocol.challenge import ResourceChallenge
-from gatepass.protocol.server import ServerMetadata
+from gatepass.protocol.server import EndpointAliases, ServerMetadata
 
 RS = "https://mcp.example.com"
 AS = "https://as.example.com"
@@ -203,6 +203,21 @@ def test_endpoints_that_this_client_never_uses_are_in_nobodys_way() -> None:
     )
     assert (found.server.introspection_endpoint, found.server.registration_endpoint) == (None, None)
     assert found.server.token_endpoint == f"{AS}/token"
+
+
+def test_with_a_configured_token_endpoint_the_resource_can_not_choose_who_else_sees_a_credential() -> None:
+    members: dict[str, Any] = {
+        "revocation_endpoint": f"{AS}/revoke",
+        "registration_endpoint": f"{AS}/register",
+        "mtls_endpoint_aliases": {"token_endpoint": f"{AS}/mtls", "revocation_endpoint": f"{AS}/mtls/revoke"},
+    }
+    found, _ = find(
+        [(PATH_FORM, resource()), (OAUTH_FORM, server(**members))],
+        target(issuer=None, token_endpoint="https://other.example/t"),
+    )
+    assert found.server == ServerMetadata(
+        issuer=AS, token_endpoint="https://other.example/t", mtls_endpoint_aliases=EndpointAliases()
+    )
 
 
 def test_a_configured_token_endpoint_is_a_way_past_one_that_is_unfit() -> None:

@@ -8,7 +8,7 @@ from canary import assert_hidden
 from scripted import ScriptedWorld
 
 from gatepass.client_auth.client_assertion import ClientAssertion
-from gatepass.core.secret import FileReference, Secret
+from gatepass.core.secret import EnvReference, FileReference, Secret
 from gatepass.errors import ConfigurationError, UnreachableError
 from gatepass.protocol.server import ServerMetadata
 
@@ -87,6 +87,63 @@ def test_an_expired_jwt_is_not_sent(source):
     assert caught.value.code == "assertion_expired"
     assert ("/var/run/token" in str(caught.value)) == (source == "file")
     assert_hidden(caught.value, given)
+
+
+@pytest.mark.parametrize(
+    ("aud", "named"),
+    [
+        ("https://k8s.example", "for https://k8s.example, and"),
+        (["https://k8s.example", "api://else"], "for https://k8s.example, api://else, and"),
+        ([], "for nothing, and"),
+        ([7], "for nothing, and"),
+        ("x" * 1000, "for xxx"),
+    ],
+    ids=["one", "two", "none", "no text", "long"],
+)
+@pytest.mark.parametrize("source", ["literal", "file", "variable", "callable"])
+def test_a_jwt_for_somebody_else_is_not_given_away(source, aud, named):
+    given = token(aud=aud)
+    file, variable = FileReference("/var/run/token"), EnvReference("TOKEN")
+    sources = {
+        "literal": given,
+        "file": Secret.file(file.path),
+        "variable": Secret.env(variable.name),
+        "callable": lambda _: given,
+    }
+    with pytest.raises(ConfigurationError, match=r"source.* audience=\.\.\.") as caught:
+        asked(ScriptedWorld(secrets={file: given, variable: given}), sources[source])
+    assert caught.value.code == "workload_token_audience"
+    assert named in str(caught.value)
+    assert "one for https://as.example.com was asked for" in str(caught.value)
+    assert len(str(caught.value)) < 500
+    assert_hidden(caught.value, given)
+
+
+@pytest.mark.parametrize(
+    ("aud", "audience"),
+    [
+        ("https://as.example.com", "issuer"),
+        ("https://as.example.com/", "issuer"),
+        (["api://else", "https://as.example.com"], "issuer"),
+        ("https://as.example.com/token", "token_endpoint"),
+        ("https://k8s.example", "https://k8s.example"),
+        (7, "issuer"),
+        (None, "issuer"),
+    ],
+)
+def test_a_jwt_that_names_the_audience_or_does_not_say_is_sent(aud, audience):
+    given = token(aud=aud)
+    assert asked(ScriptedWorld(), given, audience=audience)["client_assertion"] == given
+
+
+def test_a_platform_that_knows_its_audiences_better_is_believed():
+    class Entra:
+        audience_checked = True
+
+        def __call__(self, audience: str) -> str:
+            return token(aud="a-client-id")
+
+    assert asked(ScriptedWorld(), Entra(), audience="api://gate")["client_assertion"] == token(aud="a-client-id")
 
 
 @pytest.mark.parametrize("given", ["canary-opaque-token", token(exp="soon")])

@@ -98,7 +98,7 @@ def test_a_job_that_hangs_is_not_waited_for_without_end(pool: Pool, by: By) -> N
         gate.wait(30)
         over.set()
 
-    with pytest.raises(UnreachableError, match=r"not done within 0\.05 s; it goes on") as failure:
+    with pytest.raises(UnreachableError, match=r"no signature within 0\.05 s") as failure:
         by(pool, hangs, 0.05)
     assert (failure.value.code, failure.value.retryable) == ("deadline", True)
     gate.set()
@@ -132,6 +132,24 @@ def test_where_no_thread_can_be_had_it_is_done_by_who_waits(by: By, monkeypatch:
 
     monkeypatch.setattr(threading.Thread, "start", start)
     assert by(Pool(), threading.get_ident) == threading.get_ident()
+
+
+def test_four_at_a_time_are_done_and_none_takes_a_worker_of_the_hosts_tokens(pool: Pool) -> None:
+    together, token, gate = threading.Barrier(5), threading.Event(), threading.Event()
+
+    def signs() -> None:
+        together.wait(30)
+        gate.wait(30)
+
+    async def program() -> None:
+        work = [asyncio.ensure_future(do_async(pool, HOST, signs, 30.0)) for _ in range(4)]
+        await asyncio.to_thread(together.wait, 30)  # all four have begun
+        pool.run(HOST, token.set)
+        assert await asyncio.to_thread(token.wait, 30)
+        gate.set()
+        await asyncio.gather(*work)
+
+    asyncio.run(program())
 
 
 def test_many_at_once_each_get_their_own(pool: Pool) -> None:

@@ -87,7 +87,7 @@ def test_a_token_that_rotates_in_mid_run_is_read_anew_for_each_renewal(mcp_serve
 
 
 def test_a_rejected_assertion_is_final_until_there_is_another_one(mcp_server, auth_server, platform):
-    platform.project("https://somebody.else.example.com")
+    Platform(platform.file).project(auth_server.issuer)  # signed by a key that nobody trusts
     auth = auth_for(mcp_server, gatepass.Secret.file(platform.file))
     for _ in range(3):
         with pytest.raises(gatepass.RemoteError) as refused:
@@ -96,6 +96,19 @@ def test_a_rejected_assertion_is_final_until_there_is_another_one(mcp_server, au
     assert auth_server.count("token") == 1, "neither again nor by another grant"
     platform.project(auth_server.issuer)
     assert auth.token()
+
+
+def test_one_for_somebody_else_is_not_given_away(mcp_server, auth_server, platform):
+    platform.project("https://kubernetes.default.svc")
+    client = gatepass.ClientAssertion("ci-bot", gatepass.Secret.file(platform.file))
+    for auth in (
+        auth_for(mcp_server, gatepass.Secret.file(platform.file)),
+        gatepass.Auth(mcp_server.url, gatepass.ClientCredentials(client), issuer=auth_server.issuer),
+    ):
+        with pytest.raises(gatepass.ConfigurationError) as refused:
+            auth.token()
+        assert refused.value.code == "workload_token_audience"
+    assert auth_server.count("token") == 0
 
 
 def test_one_that_has_expired_is_not_sent(mcp_server, auth_server, platform):

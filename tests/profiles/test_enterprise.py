@@ -29,7 +29,7 @@ from gatepass.client_auth.public_client import PublicClient
 from gatepass.core.http import HttpRequest, HttpResponse
 from gatepass.core.secret import FileReference, Secret
 from gatepass.discovery import KnownServer
-from gatepass.errors import ConfigurationError, GatepassError, RemoteError
+from gatepass.errors import ConfigurationError, GatepassError, RemoteError, UnreachableError
 from gatepass.profiles.enterprise import EnterpriseAuthorization, IdentityProvider
 from gatepass.profiles.obtain import obtain
 
@@ -131,7 +131,65 @@ def test_what_either_server_does_not_offer_is_refused_before_the_identity_is_rea
     assert world.audiences == []
 
 
+MOVED = (f"POST {IDP}/v2", ID_JAG)
+
+
+@pytest.mark.parametrize(
+    "gone", [HttpResponse(status=404), HttpResponse(status=410), UnreachableError("No.", code="unreachable")], ids=str
+)
+def test_an_identity_provider_that_has_moved_is_looked_up_again(gone: Any) -> None:
+    idp = IdentityProvider(IDP, AT_THE_IDP)
+    script = [
+        (IDP_METADATA, idp_metadata()), (IDP_TOKEN, ID_JAG), (TOKEN, ISSUED),
+        (IDP_TOKEN, gone), (IDP_METADATA, idp_metadata(token_endpoint=f"{IDP}/v2")), MOVED, (TOKEN, ISSUED),
+        MOVED, (TOKEN, ISSUED),
+    ]  # fmt: skip
+    with ScriptedWorld(script) as world:
+        for _ in range(3):
+            profile(idp=idp).grant(world, errand())
+    assert [(notice.code, notice.level) for notice in world.notices] == [("token_endpoint_moved", "warning")]
+    assert f"{IDP}/v2" in world.notices[0].text
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [idp_metadata(), HttpResponse(status=503), idp_metadata(issuer="https://other.example")],
+    ids=["the same", "in trouble", "someone else's"],
+)
+def test_one_that_has_not_moved_is_not_asked_twice(metadata: Any) -> None:
+    script = [
+        (IDP_METADATA, idp_metadata()), (IDP_TOKEN, HttpResponse(status=404)), (IDP_METADATA, metadata),
+    ]  # fmt: skip
+    with ScriptedWorld(script) as world, pytest.raises(RemoteError, match="At the identity provider") as failure:
+        profile(idp=IdentityProvider(IDP, AT_THE_IDP)).grant(world, errand())
+    assert failure.value.status == 404
+    assert_hidden(failure.value, id_token(), "canary")
+
+
+@pytest.mark.parametrize(
+    ("idp", "script"),
+    [
+        (PROVIDER, [(IDP_TOKEN, HttpResponse(status=404))]),
+        (
+            IdentityProvider(IDP, AT_THE_IDP),
+            [(IDP_METADATA, idp_metadata()), (IDP_TOKEN, refusal("invalid_grant", status=404))],
+        ),
+    ],
+    ids=["its token endpoint was given", "it says why"],
+)
+def test_nothing_is_looked_up_where_that_is_no_use(idp: IdentityProvider, script: list[Any]) -> None:
+    with ScriptedWorld(script) as world, pytest.raises(RemoteError):
+        profile(idp=idp).grant(world, errand())
+
+
 # who the user is
+
+
+def test_an_id_token_is_for_whoever_the_identity_provider_made_it_for() -> None:
+    given = id_token(aud="another-app")
+    with ScriptedWorld([(IDP_TOKEN, ID_JAG), (TOKEN, ISSUED)]) as world:
+        profile(subject_token=given).grant(world, errand())
+    assert form(world.requests[0])["subject_token"] == given
 
 
 def test_the_identity_is_read_anew_for_each_token_and_is_for_the_client_at_the_identity_provider() -> None:
@@ -284,8 +342,8 @@ def test_it_acts_for_a_user_who_must_be_named_and_asks_nobody() -> None:
     assert (profile().traits.subject_missing, profile(subject="alice").traits.subject_missing) == (True, False)
     assert (profile().traits.portable, profile().traits.attended, profile().traits.patience_s) == (False, False, 10.0)
     assert profile().traits.extension == "io.modelcontextprotocol/enterprise-managed-authorization"
-    assert profile().known_as(ScriptedWorld(), server()) is HERE
-    assert profile().disowned(ScriptedWorld(), server()) is False
+    assert profile().client_of(ScriptedWorld(), server(), "any") is HERE
+    assert profile().disowned(ScriptedWorld(), server(), "any") is False
 
 
 def test_an_unreachable_identity_provider_is_told_without_secrets() -> None:

@@ -109,6 +109,18 @@ def test_what_is_no_good_is_not_sent(given: str, code: str, where: str) -> None:
     assert_hidden(failure.value, given)
 
 
+@pytest.mark.parametrize("where", ["literal", "file", "callable"])
+def test_what_is_for_somebody_else_is_not_given_away(where: str) -> None:
+    given = a_jwt(aud="https://kubernetes.default.svc")
+    sources: dict[str, Any] = {"literal": given, "file": Secret.file(PLACE.path), "callable": lambda _: given}
+    world = ScriptedWorld([], secrets={PLACE: given})
+    with world, pytest.raises(ConfigurationError, match=r"https://kubernetes\.default\.svc") as failure:
+        WorkloadIdentity(sources[where]).grant(world, errand())
+    assert failure.value.code == "workload_token_audience"
+    assert AS in str(failure.value)
+    assert_hidden(failure.value, given)
+
+
 def test_a_source_that_is_not_here_or_fails_fails_the_mint() -> None:
     def failing(_: str) -> str:
         raise UnreachableError("The token service did not answer.", retryable=True)
@@ -180,5 +192,5 @@ def test_it_acts_for_a_workload_that_must_be_named_and_asks_nobody() -> None:
     assert (profile.traits.subject_missing, named.traits.subject_missing) == (True, False)
     assert (profile.traits.portable, profile.traits.attended, profile.traits.patience_s) == (False, False, 10.0)
     assert profile.traits.extension is None
-    assert profile.known_as(ScriptedWorld(), server()) == PublicClient("app")
-    assert profile.disowned(ScriptedWorld(), server()) is False
+    assert profile.client_of(ScriptedWorld(), server(), "any") == PublicClient("app")
+    assert profile.disowned(ScriptedWorld(), server(), "any") is False

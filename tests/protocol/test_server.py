@@ -229,6 +229,36 @@ def test_a_token_endpoint_of_the_users_own_takes_the_place_of_whatever_the_docum
     assert metadata == ServerMetadata(issuer=ISSUER, token_endpoint=own)
 
 
+BESIDE_THE_TOKEN_ENDPOINT = [field for field in UNUSED if "authorization" not in field and "token" not in field]
+
+
+@pytest.mark.parametrize("pinned", [True, False])
+@pytest.mark.parametrize("alias", ["https://as.example/mtls", "https://mine.example/mtls"])
+def test_a_token_endpoint_of_the_users_own_is_the_one_for_certificates_too(alias, pinned):
+    document = naming("mtls_endpoint_aliases.token_endpoint", alias)
+    metadata = parse(document, pinned=pinned, token_endpoint="https://mine.example/token")
+    assert metadata.token_endpoint == "https://mine.example/token"
+    assert metadata.mtls_endpoint_aliases == EndpointAliases()
+
+
+@pytest.mark.parametrize("field", BESIDE_THE_TOKEN_ENDPOINT)
+def test_beside_a_token_endpoint_of_the_users_own_an_unpinned_issuer_takes_no_secret_elsewhere(field):
+    own = "https://mine.example/token"
+    for url in (f"{ISSUER}/x", *ELSEWHERE):
+        assert kept(parse(naming(field, url), pinned=False, token_endpoint=own), field) is None
+        assert kept(parse(naming(field, url), pinned=True, token_endpoint=own), field) == url
+        allowed = parse(naming(field, url), pinned=False, token_endpoint=own, allow_endpoint_origins=(url,))
+        assert kept(allowed, field) == url
+    url = "https://mine.example/x"
+    assert kept(parse(naming(field, url), pinned=False, token_endpoint=own), field) == url
+
+
+def test_beside_a_token_endpoint_of_the_users_own_a_person_still_signs_in_at_the_issuer():
+    document = naming("authorization_endpoint", f"{ISSUER}/authorize")
+    metadata = parse(document, pinned=False, token_endpoint="https://mine.example/token")
+    assert metadata.authorization_endpoint == f"{ISSUER}/authorize"
+
+
 @pytest.mark.parametrize("field", UNUSED)
 @pytest.mark.parametrize("url", IN_THE_CLEAR)
 @pytest.mark.parametrize("pinned", [True, False])

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, cast
 
-from gatepass.client_auth.base import Credentials, as_secret
+from gatepass.client_auth.base import Credentials, as_secret, listed
 from gatepass.core.secret import Secret
 from gatepass.errors import ConfigurationError
 from gatepass.protocol.jwt import expired, peek_claims
+from gatepass.protocol.server import same_issuer
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from gatepass.core.world import World
     from gatepass.protocol.server import ServerMetadata
 
@@ -20,7 +23,10 @@ __all__ = [
     "as_source",
     "assertion_audience",
     "assertion_credentials",
+    "is_named",
+    "named_audiences",
     "read_assertion",
+    "read_identity",
     "source_identity",
     "source_secrets",
 ]
@@ -53,34 +59,76 @@ def source_secrets(source: Source) -> tuple[Secret, ...]:
 
 
 def read_assertion(world: World, source: Source, audience: str, *, field: str) -> Secret:
-    """The JWT from its source, read anew.
+    """The JWT from its source, read anew, and made for `audience`, so that nobody else's is given away.
+
+    One without an ``aud`` is left to the server. A platform has looked at its own already, as it knows best.
 
     Args:
         world: the way out.
         source: where it comes from.
-        audience: what a callable is told.
+        audience: whom it is for, which a callable is told.
+        field: the argument that the source was given as, for errors.
+
+    Raises:
+        ConfigurationError: it has expired (code ``assertion_expired``), is none (``assertion_invalid``), or is for
+            somebody else (``workload_token_audience``).
+    """
+    assertion = read_identity(world, source, audience, field=field)
+    named = named_audiences(peek_claims(assertion.reveal()))
+    if named is None or is_named(named, audience) or getattr(source, "audience_checked", False):
+        return assertion
+    msg = (
+        f"{_place(source, field)}: the assertion is for {listed(named)}, and one for {listed([audience])} was asked "
+        "for. Have it made for that audience, or set audience=... to the one that the server expects."
+    )
+    raise ConfigurationError(msg, code="workload_token_audience")
+
+
+def read_identity(world: World, source: Source, told: str, *, field: str) -> Secret:
+    """A JWT that says who somebody is, read anew from its source; whom it was made for is its issuer's affair.
+
+    Args:
+        world: the way out.
+        source: where it comes from.
+        told: what a callable is told.
         field: the argument that the source was given as, for errors.
 
     Raises:
         ConfigurationError: it has expired (code ``assertion_expired``), or is none (``assertion_invalid``).
     """
-    assertion = Secret(world.assertion(source, audience).strip())
-    problem = _problem(assertion, source, field, world.now().wall)
+    assertion = Secret(world.assertion(source, told).strip())
+    problem = _problem(assertion, _place(source, field), world.now().wall)
     if problem is not None:
         raise problem
     return assertion
 
 
-def _problem(assertion: Secret, source: Source, field: str, now: float) -> ConfigurationError | None:
+def _place(source: Source, field: str) -> str:
     reference = source.reference if isinstance(source, Secret) else None
-    origin = f"{field} ({reference})" if reference else field
+    return f"{field} ({reference})" if reference else field
+
+
+def _problem(assertion: Secret, place: str, now: float) -> ConfigurationError | None:
     try:
         if not expired(peek_claims(assertion.reveal()), now):
             return None
     except ConfigurationError as error:
-        return ConfigurationError(f"{origin}: {error}", code=error.code)
-    msg = f"{origin}: the assertion has expired. Have a new one made, and check this machine's clock."
+        return ConfigurationError(f"{place}: {error}", code=error.code)
+    msg = f"{place}: the assertion has expired. Have a new one made, and check this machine's clock."
     return ConfigurationError(msg, code="assertion_expired")
+
+
+def named_audiences(claims: Mapping[str, object]) -> list[str] | None:
+    """Whom a JWT is for: one or several (RFC 7519 §4.1.3); None if it does not say."""
+    aud = claims.get("aud")
+    if isinstance(aud, str):
+        return [aud]
+    return [item for item in cast("list[object]", aud) if isinstance(item, str)] if isinstance(aud, list) else None
+
+
+def is_named(named: list[str], audience: str) -> bool:
+    """Whether a JWT for those is one for `audience`. A slash at the end makes nobody else of it."""
+    return any(same_issuer(one, audience, tolerate_slash=True) for one in named)
 
 
 def assertion_audience(server: ServerMetadata, audience: str) -> str:

@@ -85,7 +85,8 @@ class ClientAssertion:
 
         Raises:
             ConfigurationError: the server does not offer the method (code ``method_not_offered``), the JWT has expired
-                (``assertion_expired``), or it is none (``assertion_invalid``).
+                (``assertion_expired``), is for somebody else (``workload_token_audience``), or is none
+                (``assertion_invalid``).
         """
         self.choose(server)
         assertion = read_assertion(world, self.source, assertion_audience(server, self.audience), field="source")

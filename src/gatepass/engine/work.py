@@ -1,11 +1,17 @@
-"""Work that is done on a worker for somebody who waits: a signature of a key that lives elsewhere, a revocation."""
+"""Work that is done on a worker for somebody who waits: a signature of a key that lives elsewhere, a revocation.
+
+It has workers of its own, beside those of the host's tokens, and twice as many: a request may want a signature each,
+while a token serves them all. That is still half of the pool, for a key's keeper that hangs must not delay everybody.
+"""
 
 from __future__ import annotations
 
+import itertools
 from time import monotonic
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from gatepass.engine.wake import ThreadWaiter, Waiter, task_waiter
+from gatepass.engine.wording import bug_of_ours
 from gatepass.errors import GatepassError, UnreachableError
 
 if TYPE_CHECKING:
@@ -16,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["A_DAY_S", "do", "do_async"]
 
 A_DAY_S = 86_400.0
+_lanes = itertools.cycle(("work 1", "work 2"))
 
 T = TypeVar("T")
 
@@ -35,16 +42,19 @@ class _Piece(Generic[T]):
         except GatepassError as failure:
             self._error = failure.again()
         except Exception as bug:  # noqa: BLE001 - its text could hold anything, its kind can't
-            self._error = _internal(bug)
+            self._error = bug_of_ours(bug)
         except BaseException as leaving:  # Ctrl-C in a thread that works for want of workers
-            self._error = _internal(leaving)
+            self._error = bug_of_ours(leaving)
             raise
         finally:
             self._waiter.settle(None)
 
     def result(self, patience_s: float) -> T:
         if not self._waiter.done:
-            msg = f"What was to be done was not done within {patience_s:g} s; it goes on."
+            msg = (  # a signature: nothing else has a limit that it could reach
+                f"The key that signs has made no signature within {patience_s:g} s. "
+                "It is somewhere else (a KMS, a token, an agent), which may be slow or busy."
+            )
             raise UnreachableError(msg, code="deadline", retryable=True)
         if self._error is not None:
             raise self._error
@@ -56,7 +66,7 @@ def do(pool: Pool, host: str, job: Callable[[], T], patience_s: float) -> T:
 
     Args:
         pool: whose workers do it.
-        host: with whom it has to do, for they share the workers.
+        host: with whom it has to do: work with one host shares its workers.
         job: what is to be done.
         patience_s: how long to wait for it, in seconds.
 
@@ -65,7 +75,7 @@ def do(pool: Pool, host: str, job: Callable[[], T], patience_s: float) -> T:
     """
     waiter = ThreadWaiter(monotonic() + patience_s, bare_ok=False)
     piece = _Piece(job, waiter)
-    pool.run(host, piece.run)
+    pool.run(f"{host} {next(_lanes)}", piece.run)
     pool.help(lambda: waiter.done, patience_s)
     waiter.wait(waiter.until - monotonic())
     return piece.result(patience_s)
@@ -75,11 +85,7 @@ async def do_async(pool: Pool, host: str, job: Callable[[], T], patience_s: floa
     """As `do`, for a task of asyncio or trio."""
     waiter = task_waiter(monotonic() + patience_s, bare_ok=False)
     piece = _Piece(job, waiter)
-    pool.run(host, piece.run)
+    pool.run(f"{host} {next(_lanes)}", piece.run)
     pool.help(lambda: waiter.done, patience_s)
     await waiter.wait(waiter.until - monotonic())
     return piece.result(patience_s)
-
-
-def _internal(bug: BaseException) -> GatepassError:
-    return GatepassError(f"gatepass failed unexpectedly ({type(bug).__name__}).", code="internal")

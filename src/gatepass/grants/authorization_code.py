@@ -77,7 +77,7 @@ def request_by_code(world: World, client: ClientAuthentication, errand: Errand, 
         *_consent(errand),
         *errand.purpose,
     )
-    code = parse_authorization_response(person.ask(build_authorization_url(endpoint, parameters)), asked)
+    code = parse_authorization_response(person.ask(build_authorization_url(endpoint, parameters), asked.state), asked)
     form: Form = (
         ("grant_type", "authorization_code"),
         ("code", code),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from gatepass.client_auth.base import listed
 from gatepass.core.secret import Secret
@@ -18,22 +18,25 @@ if TYPE_CHECKING:
     from gatepass.core.http import Headers, HttpResponse
     from gatepass.core.world import Instant, World
     from gatepass.dpop import ProofKey
+    from gatepass.errors import GatepassError
     from gatepass.grants.errand import Errand
     from gatepass.protocol.server import ServerMetadata
     from gatepass.protocol.token import Form
 
-__all__ = ["Issued", "exchange", "keep_nonce", "token_endpoint"]
+__all__ = ["Issued", "endpoint", "exchange", "keep_nonce", "suggests_a_move"]
 
 _SKEW_WORTH_SAYING_S = 30.0
+_MOVED_STATUSES = frozenset({301, 302, 303, 307, 308, 404, 405, 410})
 _DATED = frozenset({"invalid_client", "invalid_grant", "invalid_dpop_proof"})
 """What is said of an assertion or a proof that the server's clock takes for old, or not yet made."""
 
 
 class Issued(Value, frozen=True, kw_only=True):
-    """A token response and the moment its request was sent, from which its lifetime counts."""
+    """A token response, the moment its request was sent, from which its lifetime counts, and the client it is for."""
 
     token: TokenResponse
     sent: Instant
+    client_id: str | None = None
 
 
 def exchange(
@@ -64,10 +67,11 @@ def exchange(
     client.choose(errand.server)
     _warn_of_missing_grant(world, errand.server, str(dict(form)["grant_type"]))
     usable = token_types or (("DPoP",) if errand.proof_key else ("Bearer",))
-    nonce = world.nonce(origin(token_endpoint(world, errand.server)))
+    place = origin(endpoint(world, errand.server, "token_endpoint"))
+    nonce = world.nonce(place)
     outcome = _ask(world, client, errand, form, usable)
     if isinstance(outcome, RemoteError) and outcome.error == "use_dpop_nonce" and errand.proof_key is not None:
-        newer = world.nonce(origin(token_endpoint(world, errand.server)))
+        newer = world.nonce(place)
         if newer is not None and newer != nonce:
             outcome = _ask(world, client, errand, form, usable)
     if isinstance(outcome, RemoteError):
@@ -83,32 +87,38 @@ def _ask(
     token_types: tuple[str, ...],
 ) -> Issued | RemoteError:
     """One request, with credentials and a proof that no other one has carried."""
-    endpoint = token_endpoint(world, errand.server)
+    url = endpoint(world, errand.server, "token_endpoint")
     credentials = client.authenticate(world, errand.server)
     request = build_token_request(
-        endpoint=endpoint,
+        endpoint=url,
         form=(*form, *credentials.form),
-        headers=(*credentials.headers, *_proof(world, errand.proof_key, endpoint)),
+        headers=(*credentials.headers, *_proof(world, errand.proof_key, url)),
     )
     sent = world.now()
     response = world.send(request)
     received = world.now()
-    keep_nonce(world, endpoint, response)
+    keep_nonce(world, url, response)
     hide: tuple[str | Secret, ...] = (*credentials.hide, *(value for _, value in form if isinstance(value, Secret)))
     try:
         token = parse_token_response(response, now=received, token_types=token_types, hide=hide)
     except RemoteError as refusal:
         failure = refusal.again()
     else:
-        return Issued(token=token, sent=sent)
+        return Issued(token=token, sent=sent, client_id=client.client_id or None)
     return _explain_skew(failure, clock_skew_s(response, received)) if failure.error in _DATED else failure
 
 
-def token_endpoint(world: World, server: ServerMetadata) -> str:
-    """Where this client asks: a client that shows a certificate may have an endpoint of its own (RFC 8705 §5)."""
+def endpoint(world: World, server: ServerMetadata, name: Literal["token_endpoint", "revocation_endpoint"]) -> str:
+    """Where this client asks: one that shows a certificate may have an endpoint of its own (RFC 8705 §5)."""
     aliases = server.mtls_endpoint_aliases
-    alias = aliases.token_endpoint if aliases is not None and world.certificate() is not None else None
-    return alias or server.token_endpoint or ""
+    alias: str | None = getattr(aliases, name) if aliases is not None and world.certificate() is not None else None
+    own: str | None = getattr(server, name)
+    return alias or own or ""
+
+
+def suggests_a_move(failure: GatepassError) -> bool:
+    """Whether there is no token endpoint where one was: another page, or no server at all."""
+    return failure.code == "unreachable" or (failure.status in _MOVED_STATUSES and failure.error is None)
 
 
 def keep_nonce(world: World, url: str, response: HttpResponse) -> None:
@@ -118,10 +128,10 @@ def keep_nonce(world: World, url: str, response: HttpResponse) -> None:
         world.keep_nonce(origin(url), nonce)
 
 
-def _proof(world: World, key: ProofKey | None, endpoint: str) -> Headers:
+def _proof(world: World, key: ProofKey | None, url: str) -> Headers:
     if key is None:
         return ()
-    return (("DPoP", prove(world, key, method="POST", url=endpoint, nonce=world.nonce(origin(endpoint)))),)
+    return (("DPoP", prove(world, key, method="POST", url=url, nonce=world.nonce(origin(url)))),)
 
 
 def _explain_skew(refusal: RemoteError, skew_s: float | None) -> RemoteError:

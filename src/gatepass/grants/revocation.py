@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from gatepass.grants.exchange import endpoint
 from gatepass.protocol.revocation import build_revocation_request, revocation_refusal
 
 if TYPE_CHECKING:
@@ -29,11 +30,10 @@ def revoke(
         RemoteError: the server refused (code ``revocation_refused``), or is in trouble (retryable).
         UnreachableError: the server did not answer.
     """
-    aliases = server.mtls_endpoint_aliases
-    alias = aliases.revocation_endpoint if aliases is not None and world.certificate() is not None else None
+    url = endpoint(world, server, "revocation_endpoint")
     credentials = client.authenticate(world, server)
     request = build_revocation_request(
-        endpoint=alias or server.revocation_endpoint or "",
+        endpoint=url,
         token=token,
         hint=hint,
         form=credentials.form,

@@ -37,6 +37,8 @@ class Ambient:
 
     __slots__ = ("_mutex", "_said", "sources")
 
+    audience_checked = True  # by the platform
+
     def __init__(self, *sources: Platform) -> None:
         for source in sources:
             if not isinstance(source, Platform):  # pyright: ignore[reportUnnecessaryIsInstance]

@@ -12,8 +12,9 @@ import logging
 import threading
 import time
 from importlib import import_module
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
+from gatepass.client_auth.assertion import is_named, named_audiences
 from gatepass.client_auth.base import check_text, listed
 from gatepass.core.duration import is_duration
 from gatepass.core.value import Value
@@ -39,6 +40,8 @@ class Platform(Value, frozen=True, kw_only=True):
     """
 
     name: ClassVar[str] = "the platform"
+    audience_checked: ClassVar[bool] = True
+    """What it gives is for the audience that was asked for: nobody need look again."""
 
     timeout_s: float = 10.0
 
@@ -77,7 +80,7 @@ class Platform(Value, frozen=True, kw_only=True):
 
     def _names(self, aud: list[str], audience: str) -> bool:
         """Whether a token with these audiences is one for `audience`."""
-        return audience in aud
+        return is_named(aud, audience)
 
     def _in_time(self, audience: str) -> str | GatepassError | None:
         found: list[str | GatepassError | None] = [self._late()]
@@ -119,9 +122,7 @@ class Platform(Value, frozen=True, kw_only=True):
             raise self._invalid() from None
         if late:
             raise self._expired()
-        aud = claims.get("aud")
-        several = cast("list[object]", aud) if isinstance(aud, list) else [aud]
-        named = [item for item in several if isinstance(item, str)]
+        named = named_audiences(claims) or []
         if not self._names(named, audience):
             raise self._for_another(audience, named)
         return token

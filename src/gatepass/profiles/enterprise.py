@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from gatepass.client_auth.assertion import Source, as_source, read_assertion, source_identity, source_secrets
+from gatepass.client_auth.assertion import Source, as_source, read_identity, source_identity, source_secrets
 from gatepass.client_auth.base import ClientAuthentication, check_text, is_client, shown
 from gatepass.core.secret import Secret
 from gatepass.core.value import Value
+from gatepass.core.world import Notice
 from gatepass.discovery import KnownServer, discover_server
-from gatepass.errors import ConfigurationError, RemoteError
+from gatepass.errors import ConfigurationError, GatepassError, RemoteError, UnreachableError
+from gatepass.grants.exchange import suggests_a_move
 from gatepass.grants.jwt_bearer import request_jwt_bearer
 from gatepass.grants.token_exchange import request_id_jag
 from gatepass.profiles.base import Traits
@@ -70,6 +72,21 @@ class IdentityProvider(Value, frozen=True):
             known = discover_server(world, self.issuer)
             world.keep(known, self.issuer)
         return known.server
+
+    def moved(self, world: World, before: ServerMetadata) -> ServerMetadata | None:
+        """Its metadata, read anew, if that names another token endpoint than before; else None."""
+        if self.token_endpoint is not None:
+            return None
+        world.drop(KnownServer, self.issuer)
+        try:
+            now = self.server(world)
+        except GatepassError:  # it is all gone: what failed first says more
+            return None
+        if now.token_endpoint == before.token_endpoint:
+            return None
+        text = f"The token endpoint of {self.issuer} has moved to {now.token_endpoint}."
+        world.notice(Notice(code="token_endpoint_moved", text=text, level="warning"))
+        return now
 
 
 @dataclass(frozen=True, slots=True, init=False, eq=False, repr=False)
@@ -145,10 +162,10 @@ class EnterpriseAuthorization:
     def __repr__(self) -> str:
         return shown(self, "client", "idp", "subject_token_type", "subject")
 
-    def known_as(self, world: World, server: ServerMetadata) -> ClientAuthentication:  # noqa: ARG002 - the same for all
+    def client_of(self, world: World, server: ServerMetadata, client_id: str | None) -> ClientAuthentication:  # noqa: ARG002 - the same for all
         return self.client
 
-    def disowned(self, world: World, server: ServerMetadata) -> bool:  # noqa: ARG002 - it was not registered here
+    def disowned(self, world: World, server: ServerMetadata, client_id: str | None) -> bool:  # noqa: ARG002 - it was not registered here
         return False
 
     def grant(self, world: World, errand: Errand) -> Issued:
@@ -156,10 +173,22 @@ class EnterpriseAuthorization:
         return request_jwt_bearer(world, self.client, errand, self._id_jag(world, errand))
 
     def _id_jag(self, world: World, errand: Errand) -> Secret:
-        """What the identity provider grants; where it refuses, the error says that it was not the other server."""
-        at_the_idp = msgspec.structs.replace(errand, server=self.idp.server(world), proof_key=None)
-        self.idp.client.choose(at_the_idp.server)
+        """What the identity provider grants. Its token endpoint may have moved: then look again, once."""
+        server = self.idp.server(world)
+        self.idp.client.choose(server)
         identity = self._identity(world)
+        try:
+            return self._granted(world, errand, server, identity)
+        except (RemoteError, UnreachableError) as problem:
+            failure = problem.again()
+        moved = self.idp.moved(world, server) if suggests_a_move(failure) else None
+        if moved is None:
+            raise failure
+        return self._granted(world, errand, moved, identity)
+
+    def _granted(self, world: World, errand: Errand, server: ServerMetadata, identity: Secret) -> Secret:
+        """What it grants there; where it refuses, the error says that it was not the other server."""
+        at_the_idp = msgspec.structs.replace(errand, server=server, proof_key=None)
         try:
             return request_id_jag(
                 world,
@@ -178,7 +207,7 @@ class EnterpriseAuthorization:
         """The user's identity; what is a JWT is not sent when it has ended."""
         client_id = self.idp.client.client_id
         if self.subject_token_type == _TYPES["id_token"]:
-            return read_assertion(world, self.subject_token, client_id, field="subject_token")
+            return read_identity(world, self.subject_token, client_id, field="subject_token")
         return Secret(world.assertion(self.subject_token, client_id).strip())
 
 

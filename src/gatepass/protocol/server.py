@@ -53,13 +53,8 @@ class ServerMetadata(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
 
 Holder = TypeVar("Holder", ServerMetadata, EndpointAliases)
 
-_UNUSED_ENDPOINTS = (
-    "authorization_endpoint",
-    "registration_endpoint",
-    "revocation_endpoint",
-    "introspection_endpoint",
-)
-"""What would see a credential, a token or a person's password, if it were used."""
+_OTHER_ENDPOINTS = ("registration_endpoint", "revocation_endpoint", "introspection_endpoint")
+"""What sees a credential or a token, beside the token endpoint."""
 
 
 def build_server_metadata(metadata: ServerMetadata) -> bytes:
@@ -86,13 +81,15 @@ def parse_server_metadata(
     """The document from one candidate address (RFC 8414 §3.2), checked; None if it is not here.
 
     The token endpoint, which will see a credential, must be fit for it. Any other endpoint that is not is left out, so
-    that nobody can use it later.
+    that nobody can use it later. A token endpoint of the user's is the only one: the document's own for certificates
+    goes, too; and what an unpinned issuer names beside it must be on its origin, for that is whom the user trusts.
 
     Args:
         response: the answer.
         url: the address that was asked, for errors.
         issuer: the issuer that the address was made from.
-        pinned: whether the user named the issuer. If not, its endpoints must be on its own origin.
+        pinned: whether the user named the issuer. If not, its endpoints must be on its own origin, and those that see
+            a credential on that of `token_endpoint`, if given.
         tolerate_slash: take an issuer that differs by a slash at the end for the same.
         allow_endpoint_origins: other origins that an unpinned issuer's endpoints may have.
         token_endpoint: the user's own, which takes the place of the document's.
@@ -121,20 +118,30 @@ def parse_server_metadata(
         )
         raise RemoteError(message, by="authorization_server", code="issuer_mismatch")
     trusted = None if pinned else (issuer, *allow_endpoint_origins)
+    metadata = _keep_fit(metadata, ("authorization_endpoint",), trusted)
     if token_endpoint is not None:
-        metadata = msgspec.structs.replace(metadata, token_endpoint=token_endpoint)
+        metadata = _with_token_endpoint(metadata, token_endpoint)
+        trusted = None if pinned else (token_endpoint, *allow_endpoint_origins)
     elif metadata.token_endpoint is not None:
         _check_endpoint(metadata.token_endpoint, "token_endpoint", trusted)
     return _without_unfit(metadata, trusted)
 
 
+def _with_token_endpoint(metadata: ServerMetadata, token_endpoint: str) -> ServerMetadata:
+    """The user's, with or without a certificate."""
+    aliases = metadata.mtls_endpoint_aliases
+    if aliases is not None:
+        aliases = msgspec.structs.replace(aliases, token_endpoint=None)
+    return msgspec.structs.replace(metadata, token_endpoint=token_endpoint, mtls_endpoint_aliases=aliases)
+
+
 def _without_unfit(metadata: ServerMetadata, trusted: tuple[str, ...] | None) -> ServerMetadata:
-    """Leave out what is of no use yet and could not be used safely."""
+    """Leave out what must not see a credential, so that it never does."""
     aliases = metadata.mtls_endpoint_aliases
     if aliases is not None:
         aliases = _keep_fit(aliases, EndpointAliases.__struct_fields__, trusted)
         metadata = msgspec.structs.replace(metadata, mtls_endpoint_aliases=aliases)
-    return _keep_fit(metadata, _UNUSED_ENDPOINTS, trusted)
+    return _keep_fit(metadata, _OTHER_ENDPOINTS, trusted)
 
 
 def _keep_fit(holder: Holder, fields: tuple[str, ...], trusted: tuple[str, ...] | None) -> Holder:
