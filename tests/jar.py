@@ -243,10 +243,10 @@ class JarProfile:
     while_asked: Callable[[], object] | None = None
     """What happens while a grant is under way."""
 
-    def known_as(self, world: Any, server: Any) -> Any:
+    def client_of(self, world: Any, server: Any, client_id: Any) -> Any:
         return PublicClient("jar")
 
-    def disowned(self, world: Any, server: Any) -> bool:
+    def disowned(self, world: Any, server: Any, client_id: Any) -> bool:
         return False
 
     def grant(self, world: Any, errand: Errand) -> Issued:

@@ -203,7 +203,8 @@ class ScriptedPerson:
         self.redirect_uri = redirect_uri
         self._world = world
 
-    def ask(self, url: str) -> str:
+    def ask(self, url: str, state: str) -> str:
+        assert f"state={state}" in url
         self._world.shown.append(url)
         reply = self._world.reply
         assert reply is not None, f"nobody was to be asked, but: {url}"

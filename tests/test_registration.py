@@ -14,11 +14,20 @@ from gatepass.client_auth.client_secret import ClientSecret
 from gatepass.client_auth.public_client import PublicClient
 from gatepass.errors import ConfigurationError, RemoteError, UnreachableError
 from gatepass.protocol.registration import Registration
-from gatepass.registration import Applicant, enrolled, forget_registration, register, registered_redirect_uri
+from gatepass.registration import (
+    Applicant,
+    disown,
+    enrolled,
+    enrolled_as,
+    register,
+    registered_redirect_uri,
+    start_over,
+)
 
 REGISTER = f"POST {AS}/register"
 DOCUMENT = "https://app.example.com/client.json"
 NAMELESS = Applicant(name="gatepass")
+BOUND = Applicant(name="gatepass", dpop=True)
 PUBLISHED = Applicant(name="gatepass", metadata_url=DOCUMENT)
 REGISTRABLE: dict[str, Any] = {"registration_endpoint": f"{AS}/register"}
 DOCUMENTED: dict[str, Any] = {"client_id_metadata_document_supported": True}
@@ -35,13 +44,14 @@ def registered(issuer: str = AS, **fields: Any) -> Registration:
 def knowing(*registrations: Registration, wall: float = 1000.0) -> ScriptedWorld:
     world = ScriptedWorld(wall=wall)
     for one in registrations:
-        world.keep(one, one.issuer, "gatepass")
+        world.keep(one, one.issuer, "client_name", "gatepass")
+        world.keep(one, one.issuer, "client_id", one.client_id)
     return world
 
 
 def enrol(answer: dict[str, Any], *, redirect_uri: str = CALLBACK, dpop: bool = False, **members: Any) -> Any:
     with ScriptedWorld([(REGISTER, json_response({"client_id": "c-1"} | answer, status=201))]) as world:
-        client = register(world, NAMELESS, server(**REGISTRABLE, **members), redirect_uri, dpop=dpop)
+        client = register(world, BOUND if dpop else NAMELESS, server(**REGISTRABLE, **members), redirect_uri)
     return client, world
 
 
@@ -149,7 +159,10 @@ def test_it_authenticates_as_the_server_decided(answer: dict[str, Any], client: 
 def test_what_it_is_told_is_kept_under_the_issuer_and_told_without_its_secret() -> None:
     _, world = enrol({"client_secret": "canary", "token_endpoint_auth_method": POST})
     kept = registered(client_secret="canary", method=POST)
-    assert world.records == {(Registration, AS, "gatepass"): kept}
+    assert world.records == {
+        (Registration, AS, "client_name", "gatepass"): kept,
+        (Registration, AS, "client_id", "c-1"): kept,
+    }
     (notice,) = world.notices
     assert (notice.code, notice.level) == ("client_registered", "info")
     assert "c-1" in notice.text
@@ -170,7 +183,7 @@ def test_what_it_is_told_is_kept_under_the_issuer_and_told_without_its_secret() 
 )
 def test_what_came_to_nothing_is_not_kept(answer: Any, kind: type[Exception]) -> None:
     with ScriptedWorld([(REGISTER, answer)]) as world, pytest.raises(kind) as failure:
-        register(world, NAMELESS, server(**REGISTRABLE), CALLBACK, dpop=False)
+        register(world, NAMELESS, server(**REGISTRABLE), CALLBACK)
     assert world.records == {}
     assert_hidden(failure.value, "canary")
 
@@ -194,7 +207,7 @@ OTHERS = "https://other.example"
 def test_a_registration_at_one_server_is_never_shown_to_another() -> None:
     world = knowing(registered(OTHERS, client_id="theirs", client_secret="canary", method=BASIC))
     assert enrolled(world, NAMELESS, server(**REGISTRABLE)) is None
-    world.keep(registered(OTHERS, client_id="theirs"), AS, "gatepass")  # in the wrong place
+    world.keep(registered(OTHERS, client_id="theirs"), AS, "client_name", "gatepass")  # in the wrong place
     assert enrolled(world, NAMELESS, server(**REGISTRABLE)) is None
     assert registered_redirect_uri(world, NAMELESS, server(**REGISTRABLE)) is None
 
@@ -203,12 +216,44 @@ def test_programs_of_other_names_are_other_clients() -> None:
     assert enrolled(knowing(registered()), Applicant(name="other"), server(**REGISTRABLE)) is None
 
 
-def test_a_client_that_is_forgotten_registers_anew_and_only_there() -> None:
+def test_who_binds_its_tokens_is_another_client_than_who_does_not() -> None:
+    assert enrolled(knowing(registered()), BOUND, server(**REGISTRABLE)) is None
+    made, world = enrol({}, dpop=True)
+    assert enrolled(world, BOUND, server(**REGISTRABLE)) == made
+    assert enrolled(world, NAMELESS, server(**REGISTRABLE)) is None
+
+
+def test_who_starts_over_registers_anew_and_only_there_and_is_known_by_its_id_still() -> None:
     world = knowing(registered(), registered(OTHERS))
-    forget_registration(world, NAMELESS, server())
+    start_over(world, NAMELESS, server())
     assert enrolled(world, NAMELESS, server(**REGISTRABLE)) is None
     assert enrolled(world, NAMELESS, server(issuer=OTHERS)) is not None
-    forget_registration(world, NAMELESS, server())
+    assert enrolled_as(world, NAMELESS, server(), "c-1") == PublicClient("c-1")
+    start_over(world, NAMELESS, server())
+
+
+def test_a_client_is_found_by_the_id_that_it_was_given_there_and_by_no_other() -> None:
+    world = knowing(registered(client_secret="s", method=BASIC), registered(client_id="c-2"))
+    first = enrolled_as(world, NAMELESS, server(), "c-1")
+    assert isinstance(first, ClientSecret)
+    assert (first.client_id, first.secret.reveal()) == ("c-1", "s")
+    assert enrolled_as(world, NAMELESS, server(), "c-2") == PublicClient("c-2")
+    assert enrolled_as(world, NAMELESS, server(issuer=OTHERS), "c-1") is None
+    assert enrolled_as(world, PUBLISHED, server(), DOCUMENT) == PublicClient(DOCUMENT)
+    assert enrolled_as(world, NAMELESS, server(), DOCUMENT) is None
+    assert enrolled_as(world, NAMELESS, server(), None) is None
+
+
+def test_only_the_client_that_the_server_does_not_know_is_dropped() -> None:
+    world = knowing(registered(client_id="c-1"), registered(client_id="c-2"))
+    disown(world, NAMELESS, server(), "c-1")
+    assert enrolled_as(world, NAMELESS, server(), "c-1") is None
+    assert enrolled(world, NAMELESS, server(**REGISTRABLE)) == PublicClient("c-2")
+    disown(world, NAMELESS, server(), None)
+    disown(world, NAMELESS, server(issuer=OTHERS), "c-2")
+    assert enrolled(world, NAMELESS, server(**REGISTRABLE)) == PublicClient("c-2")
+    disown(world, BOUND, server(), "c-2")
+    assert world.records == {}
 
 
 @pytest.mark.parametrize(

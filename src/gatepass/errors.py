@@ -98,7 +98,8 @@ class SignInRequiredError(GatepassError):
     """A person has to sign in, and this process can't ask one: it has no browser, or nobody waits for the token.
 
     Attributes:
-        url: where the person would sign in (RFC 6749 §4.1.1); None where nothing was prepared, because nobody waits.
+        url: the authorization request (RFC 6749 §4.1.1), to be read: who is wanted, and for which scopes. To open it
+            signs nobody in: its verifier went with the attempt. None where nothing was prepared, since nobody waits.
     """
 
     url: str | None = None

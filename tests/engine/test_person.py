@@ -66,7 +66,7 @@ def ask(asked: Asked, **contact: object) -> str:
     """Ask somebody, and see that nobody listens any more afterwards."""
     with somebody(Contact(ask=asked, **contact), NO_SCREEN) as person:  # type: ignore[arg-type]
         asked.redirect_uri = person.redirect_uri
-        answer = person.ask(URL)
+        answer = person.ask(URL, STATE)
     assert not listens(asked.redirect_uri)
     return answer
 
@@ -150,6 +150,14 @@ def test_the_person_sees_a_page_that_is_not_kept_and_tells_nobody_where_it_was(
     assert capfd.readouterr() == ("", "")
 
 
+def test_a_state_of_the_endpoints_own_is_not_the_one_that_is_waited_for() -> None:
+    asked = Asked(visit)
+    with somebody(Contact(ask=asked), NO_SCREEN) as person:
+        asked.redirect_uri = person.redirect_uri
+        answer = person.ask(f"https://as.example.com/authorize?state=of-its-own&client_id=x&state={STATE}", STATE)
+    assert answer == f"{asked.redirect_uri}?code={CODE}&state={STATE}"
+
+
 STRANGERS = [
     "/",
     "/favicon.ico",
@@ -221,7 +229,7 @@ def test_without_a_state_in_what_was_asked_no_answer_is_ours() -> None:
     with somebody(Contact(ask=shows, timeout_s=0.05), NO_SCREEN) as person:
         uri = person.redirect_uri
         with pytest.raises(UnreachableError):
-            person.ask("https://as.example.com/authorize")
+            person.ask("https://as.example.com/authorize", "")
     assert seen == [404, 404]
 
 
@@ -230,7 +238,7 @@ def test_before_anybody_was_asked_no_answer_is_taken() -> None:
     with somebody(Contact(ask=asked, timeout_s=0.05), NO_SCREEN) as person:
         assert visit(person.redirect_uri).status == 404
         with pytest.raises(UnreachableError):
-            person.ask(URL)
+            person.ask(URL, STATE)
 
 
 def test_nobody_comes_back_in_time() -> None:
@@ -265,6 +273,49 @@ def test_it_listens_where_it_is_told_to(host: str) -> None:
     assert asked.redirect_uri == uri
 
 
+@pytest.mark.parametrize(
+    ("given", "sent_back"),
+    [
+        ("http://127.0.0.1:{port}", "/"),
+        ("http://127.0.0.1:{port}/", "/"),
+        ("http://127.0.0.1:{port}/back?app=1", "/back?app=1"),
+        ("http://127.0.0.1:{port}?app=1", "/?app=1"),
+        ("http://LOCALHOST:{port}/Back", "/Back"),
+        ("HTTP://127.0.0.1:{port}/b%61ck", "/b%61ck"),
+        pytest.param("http://[0:0::1]:{port}/back", "/back", marks=ipv6),
+    ],
+)
+def test_a_redirect_uri_that_was_configured_is_sent_character_by_character(given: str, sent_back: str) -> None:
+    uri = given.format(port=free_port("::1" if "[" in given else "127.0.0.1"))
+    answer = f"{sent_back}{'&' if '?' in sent_back else '?'}code={CODE}&state={STATE}"
+    asked = Asked(lambda uri: visit(uri, answer))
+    came = ask(asked, redirect_uri=uri)
+    assert asked.redirect_uri == uri
+    assert came == f"{uri.partition('?')[0]}?{answer.partition('?')[2]}"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "http://127.0.0.1{port}",
+        "http://LOCALHOST{port}/Back?at=localhost",
+        pytest.param("http://[::1]{port}/?app=1", marks=ipv6),
+    ],
+)
+@pytest.mark.parametrize("no_port", ["", ":"])
+def test_the_port_alone_is_put_in_where_there_is_none(given: str, no_port: str) -> None:
+    with somebody(Contact(ask=Asked(), redirect_uri=given.format(port=no_port)), NO_SCREEN) as person:
+        port = urlsplit(person.redirect_uri).port
+        assert person.redirect_uri == given.format(port=f":{port}")
+        assert listens(person.redirect_uri)
+
+
+def test_a_redirect_uri_with_a_state_of_its_own_does_not_keep_the_answer_out() -> None:
+    uri = f"http://127.0.0.1:{free_port()}/?state=mine"
+    asked = Asked(lambda uri: visit(uri, f"/?state=mine&code={CODE}&state={STATE}"))
+    assert ask(asked, redirect_uri=uri).endswith(f"/?state=mine&code={CODE}&state={STATE}")
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere, the machine has 127.0.0.1 only")
 def test_every_address_of_loopback_is_one() -> None:
     uri = f"http://127.0.0.2:{free_port('127.0.0.2')}/"
@@ -276,6 +327,14 @@ def test_a_redirect_uri_without_a_port_means_any(taken: int) -> None:
     ask(asked, redirect_uri="http://127.0.0.1/back")
     assert urlsplit(asked.redirect_uri).port not in {None, 80}
     assert urlsplit(asked.redirect_uri).path == "/back"
+
+
+def test_a_redirect_uri_without_a_port_means_that_of_the_last_time_if_it_is_free(taken: int) -> None:
+    asked, port = Asked(visit), free_port()
+    for last, now in ((port, port), (taken, None)):
+        ask(asked, redirect_uri="http://127.0.0.1/back", last_redirect_uri=f"http://127.0.0.1:{last}/back")
+        assert urlsplit(asked.redirect_uri).port not in {None, taken}
+        assert now in {None, urlsplit(asked.redirect_uri).port}
 
 
 def test_a_port_that_was_configured_and_is_taken_is_told(taken: int) -> None:
@@ -308,7 +367,7 @@ def test_two_who_are_asked_at_once_do_not_get_each_others_answer() -> None:
     contact = Contact(ask=lambda _: asked.set())
     with somebody(contact, NO_SCREEN) as one, somebody(contact, NO_SCREEN) as other:
         answers: queue.Queue[str] = queue.Queue()
-        thread = threading.Thread(target=lambda: answers.put(one.ask(URL)))
+        thread = threading.Thread(target=lambda: answers.put(one.ask(URL, STATE)))
         thread.start()
         assert asked.wait(30)
         assert visit(other.redirect_uri).status == 404
@@ -330,20 +389,20 @@ async def returns_nothing(url: str) -> str | None:
 
 def test_a_callback_may_return_where_the_person_was_sent_back_to() -> None:
     with somebody(Contact(ask=lambda url: f" http://elsewhere/?for={url}\n"), NO_SCREEN) as person:
-        assert person.ask(URL) == f"http://elsewhere/?for={URL}"
+        assert person.ask(URL, STATE) == f"http://elsewhere/?for={URL}"
 
 
 def test_it_may_be_asynchronous() -> None:
     with somebody(Contact(ask=returns_it), NO_SCREEN) as person:
-        assert person.ask(URL) == f"http://elsewhere/?for={URL}"
+        assert person.ask(URL, STATE) == f"http://elsewhere/?for={URL}"
 
 
-@pytest.mark.parametrize("callback", [lambda _: None, lambda _: 7, returns_nothing])
-def test_if_it_returns_none_the_listener_waits(callback: Callable[[str], None]) -> None:
+@pytest.mark.parametrize("callback", [lambda _: None, lambda _: 7, returns_nothing, lambda _: "", lambda _: " \n"])
+def test_if_it_returns_nothing_the_listener_waits(callback: Callable[[str], None]) -> None:
     with somebody(Contact(ask=callback), NO_SCREEN) as person:
-        person._listener.expect(URL)  # type: ignore[attr-defined]
+        person._listener.expect(STATE)  # type: ignore[attr-defined]
         visit(person.redirect_uri)
-        assert CODE in person.ask(URL)
+        assert CODE in person.ask(URL, STATE)
 
 
 @pytest.mark.parametrize("asynchronous", [False, True])
@@ -356,21 +415,22 @@ def test_what_it_fails_with_is_told_by_its_kind(asynchronous: bool) -> None:
 
     contact = Contact(ask=afails if asynchronous else fails)
     with somebody(contact, NO_SCREEN) as person, pytest.raises(ConfigurationError) as failure:
-        person.ask(URL)
+        person.ask(URL, STATE)
     assert (failure.value.code, str(failure.value)) == ("ask_failed", "ask=... failed: ValueError.")
     assert not listens(person.redirect_uri)
 
 
-def test_a_place_of_the_users_own_needs_a_callback_that_returns_the_answer() -> None:
+@pytest.mark.parametrize("nothing", [None, " "])
+def test_a_place_of_the_users_own_needs_a_callback_that_returns_the_answer(nothing: str | None) -> None:
     uri = "https://app.example.com/back"
     with somebody(Contact(ask=lambda _: f"{uri}?code={CODE}", redirect_uri=uri), NO_SCREEN) as person:
         assert person.redirect_uri == uri
-        assert person.ask(URL) == f"{uri}?code={CODE}"
+        assert person.ask(URL, STATE) == f"{uri}?code={CODE}"
     with (
-        somebody(Contact(ask=lambda _: None, redirect_uri=uri), NO_SCREEN) as person,
+        somebody(Contact(ask=lambda _: nothing, redirect_uri=uri), NO_SCREEN) as person,
         pytest.raises(ConfigurationError) as failure,
     ):
-        person.ask(URL)
+        person.ask(URL, STATE)
     assert failure.value.code == "ask_failed"
 
 
@@ -393,26 +453,28 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def test_without_a_callback_the_browser_is_opened(opened: list[str]) -> None:
     with somebody(Contact(), {"DISPLAY": ":0"}) as person:
-        person._listener.expect(URL)  # type: ignore[attr-defined]
+        person._listener.expect(STATE)  # type: ignore[attr-defined]
         visit(person.redirect_uri)
-        assert CODE in person.ask(URL)
+        assert CODE in person.ask(URL, STATE)
     assert opened == [URL]
 
 
 def test_a_browser_that_can_not_be_opened_leaves_the_url_to_the_reader(opened: list[str]) -> None:
     url = f"{URL}&broken"
     with somebody(Contact(), {"DISPLAY": ":0"}) as person, pytest.raises(SignInRequiredError) as failure:
-        person.ask(url)
+        person.ask(url, STATE)
     assert failure.value.url == url
+    assert "signs nobody in any more" in str(failure.value)
 
 
 def test_where_no_browser_is_nobody_is_waited_for_and_the_error_holds_the_url(opened: list[str]) -> None:
     with somebody(Contact(timeout_s=300.0), NO_SCREEN) as person:
         assert not listens(person.redirect_uri)
         with pytest.raises(SignInRequiredError) as failure:
-            person.ask(URL)
+            person.ask(URL, STATE)
     assert (failure.value.code, failure.value.url, opened) == ("sign_in_required", URL, [])
-    assert URL in str(failure.value)
+    assert "with the same store" in str(failure.value)
+    assert str(failure.value).endswith(f"This URL signs nobody in any more, but shows what was asked for: {URL}")
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import pytest
 from scripts import succeeds
 
-from gatepass.engine.pool import Pool, shared_pool
+from gatepass.engine.pool import Pool, aside, shared_pool
 
 PATIENCE_S = 30.0
 """For what happens at once, unless it is broken."""
@@ -112,6 +112,54 @@ def test_the_third_job_of_a_hanging_host_waits_while_others_go_on() -> None:
     hanging.gate.set()
     hanging.await_left(3)
     assert hanging.peaks["hangs"] == 2
+
+
+def test_jobs_that_step_aside_keep_nobody_from_their_host_and_finish_what_they_began() -> None:
+    pool, people, others, finished = Pool(idle_s=0.01), Crowd(), Crowd(), threading.Semaphore(0)
+
+    def waits_for_a_person(job: Callable[[], None]) -> Callable[[], None]:
+        def waits() -> None:
+            with aside():
+                job()
+            finished.release()
+
+        return waits
+
+    for _ in range(20):
+        pool.run("a", waits_for_a_person(people.job("a")))
+    people.await_came(20)
+    for host in "abcd" * 3:
+        pool.run(host, others.job(host))
+    others.await_came(8)
+    assert others.peaks.pop("all") == 8
+    assert max(others.peaks.values()) == 2
+    people.gate.set()
+    others.gate.set()
+    for _ in range(20):
+        assert finished.acquire(timeout=PATIENCE_S)
+    others.await_left(12)
+    settle(pool)
+    assert ran(pool, "a")
+    with pool.lock:
+        assert pool._threads >= 1
+        assert pool._busy.total() <= 1
+
+
+def test_a_job_may_fail_while_it_is_aside() -> None:
+    pool = Pool(idle_s=0.01)
+
+    def fails() -> None:
+        with aside():
+            raise RuntimeError("nobody came")
+
+    pool.run("a", fails)
+    assert ran(pool, "a")
+    settle(pool)
+
+
+def test_who_is_no_worker_steps_aside_for_nobody() -> None:
+    with aside():
+        assert ran(shared_pool(), "a")
 
 
 def test_hosts_take_turns_however_much_one_of_them_asks_for() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import pytest
 from jar import ISSUER, Clock, Fragile, Jar, SharedMemory, issues, refuses, served, server_metadata, waiting
@@ -107,6 +108,23 @@ def test_what_was_remembered_of_failures_and_refused_scopes_is_forgotten() -> No
     assert jar.token().generation == 2
 
 
+def test_what_comes_at_the_very_last_moment_is_revoked_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    jar = a_jar(REVOKED, REVOKED)
+    jar.clock.turn(1001)
+    landed = jar.source.landed
+
+    def forgotten_first(*arguments: Any) -> bool:
+        monkeypatch.undo()
+        jar.source.forget()
+        return landed(*arguments)
+
+    monkeypatch.setattr(jar.source, "landed", forgotten_first)
+    assert jar.failure().code == "forgotten"
+    assert revoked(jar) == [("access_token", "token-2")]
+    assert kept(jar.store) == ["metadata"]
+    assert jar.source.held is None
+
+
 # Where it is not revoked.
 
 
@@ -119,7 +137,7 @@ def test_a_server_that_offers_no_revocation_is_asked_for_none() -> None:
 
 def test_a_client_that_the_server_does_not_know_any_more_revokes_nothing() -> None:
     jar = a_jar()
-    jar.profile.known_as = lambda *_: None  # type: ignore[method-assign]
+    jar.profile.client_of = lambda *_: None  # type: ignore[method-assign]
     assert not sign_out(jar.source)
 
 

@@ -478,7 +478,7 @@ def test_what_steps_keep_stands_on_the_shelf() -> None:
 def test_a_person_who_can_not_be_asked_here_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CI", "true")
     with real_world().person(Contact()) as person, pytest.raises(SignInRequiredError):
-        person.ask("https://as.example.com/authorize?state=x")
+        person.ask("https://as.example.com/authorize?state=x", "x")
 
 
 # What is said aloud.

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
+import socket
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import httpx2
 import pytest
 from integration.patience import eventually
@@ -45,6 +52,11 @@ def get(auth, url):
         return http.get(url)
 
 
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        return other.getsockname()[1]
+
+
 def requests_to(server, path):
     return [record for record in server.requests if record.path == path]
 
@@ -63,12 +75,38 @@ class TestTheWayIn:
     def test_the_listener_takes_what_the_browser_brings(self, mcp_server):
         assert get(auth_for(mcp_server, at_the_browser), hello(mcp_server)).status_code == 200
 
+    @pytest.mark.parametrize("said", ["", "\n", None], ids=repr)
+    def test_somebody_at_the_browser_may_press_enter_instead_of_pasting_the_address(self, mcp_server, said):
+        def by_hand(url):
+            at_the_browser(url)
+            return said
+
+        assert get(auth_for(mcp_server, by_hand), hello(mcp_server)).status_code == 200
+
     def test_an_asynchronous_callback_will_do_too(self, mcp_server):
         async def ask(url):
             async with httpx2.AsyncClient(trust_env=False) as http:
                 return (await http.get(url)).headers["Location"]
 
         assert get(auth_for(mcp_server, ask), hello(mcp_server)).status_code == 200
+
+    def test_it_reaches_the_event_loop_of_the_program_from_its_own(self, mcp_server):
+        async def program():
+            loop, loops, person = asyncio.get_running_loop(), [], Person()
+
+            async def shows(url):
+                loops.append(asyncio.get_running_loop())
+                return await asyncio.to_thread(person, url)
+
+            async def ask(url):
+                loops.append(asyncio.get_running_loop())
+                return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(shows(url), loop))
+
+            assert await auth_for(mcp_server, ask).atoken()
+            assert loops[0] is not loop
+            assert loops[1] is loop
+
+        asyncio.run(program())
 
     def test_the_systems_browser_is_opened_where_there_is_one(self, mcp_server, monkeypatch):
         opened = []
@@ -95,6 +133,27 @@ class TestWhoTheClientIs:
             "redirect_uris": [uri], "token_endpoint_auth_method": "none"})  # fmt: skip
         assert get(auth_for(mcp_server, person, client=client, client_metadata_url=METADATA_URL), hello(mcp_server))
         assert person.saw("client_id") == ["desk"]
+
+    def test_one_that_is_registered_without_a_port_is_sent_back_to_any(self, mcp_server, auth_server, person):
+        auth_server.add_client("my-client", scopes=SCOPES, redirect_uris=("http://127.0.0.1/callback",))
+        assert get(auth_for(mcp_server, person, client="my-client"), hello(mcp_server)).status_code == 200
+        (uri,) = person.saw("redirect_uri")
+        assert re.fullmatch(r"http://127\.0\.0\.1:\d+/callback", uri)
+
+    @pytest.mark.parametrize("uri", ["http://127.0.0.1:{}", "http://127.0.0.1:{}/?app=1", "http://LOCALHOST:{}/Back"])
+    @pytest.mark.parametrize("way_back", [Person(), at_the_browser], ids=["returned", "at the listener"])
+    def test_the_redirect_uri_of_the_user_is_sent_as_it_was_given(self, mcp_server, auth_server, uri, way_back):
+        uri = uri.format(free_port())
+        auth_server.add_client("desk", secret="s3cret", scopes=SCOPES, redirect_uris=(uri,))
+        urls = []
+        auth = auth_for(
+            mcp_server,
+            lambda url: urls.append(url) or way_back(url),
+            client=gatepass.ClientSecret("desk", "s3cret"),
+            redirect_uri=uri,
+        )
+        assert get(auth, hello(mcp_server)).status_code == 200
+        assert httpx2.URL(urls[0]).params["redirect_uri"] == uri
 
     def test_then_a_metadata_document(self, mcp_server, auth_server, person):
         auth_server.add_client_metadata(METADATA_URL, {
@@ -260,3 +319,105 @@ class TestAnotherIssuer:
             get(auth, hello(mcp_server))
         assert refused.value.code == "issuer_changed"
         assert other.count("token") == other.count("authorize") == 0
+
+
+def go_away(url):
+    """Somebody who looks at the page and leaves."""
+
+
+class TestSeveralPeople:
+    """What people share must cost none of them anything: a store, a registration, the workers of this process."""
+
+    @pytest.fixture
+    def auth_server(self):
+        with AuthorizationServer(
+            authorization_endpoint=True,
+            registration=True,
+            refresh_tokens="rotating",
+            revocation=True,
+            scopes=SCOPES,
+            token_lifetime_s=2,
+        ) as server:
+            yield server
+
+    def test_two_in_one_store_have_a_token_each(self, mcp_server, auth_server, person):
+        store = gatepass.MemoryStore()
+        alice, bob = (auth_for(mcp_server, person, store=store, subject=name) for name in ("alice", "bob"))
+        assert alice.token() != bob.token()
+        assert person.asked == 2
+        assert len(auth_server.registrations) == 1
+
+    def test_two_of_the_same_person_in_one_store_spend_a_refresh_token_once(self, mcp_server, auth_server, person):
+        store = gatepass.MemoryStore()
+        both = [auth_for(mcp_server, person, store=store, subject="alice") for _ in range(2)]
+        assert both[0].token() == both[1].token()
+        for _ in range(2):
+            time.sleep(2.1)  # until it has expired for real
+            with ThreadPoolExecutor(2) as callers:
+                first, second = callers.map(lambda auth: auth.token(), both)
+            assert first == second
+        assert person.asked == 1
+        assert auth_server.count("token") == 3
+
+    def test_somebody_who_goes_away_signs_nobody_else_out(self, mcp_server, auth_server, person, tmp_path):
+        store = gatepass.FileStore(tmp_path)
+        alice = auth_for(mcp_server, person, store=store, subject="alice")
+        first = alice.token()
+        with pytest.raises(gatepass.UnreachableError) as failure:
+            auth_for(mcp_server, go_away, store=store, subject="bob", timeout_s=0.5).token()
+        assert failure.value.code == "sign_in_timeout"
+        time.sleep(2.1)
+        assert alice.token() != first
+        assert person.asked == 1
+        assert alice.forget(), "it is revoked as the client that it was issued to"
+
+    def test_two_servers_that_are_entered_at_once_renew_as_the_clients_they_registered(
+        self, mcp_server, auth_server, person, tmp_path
+    ):
+        store, both_there = gatepass.FileStore(tmp_path), threading.Barrier(2)
+
+        def ask(url):
+            both_there.wait(10)
+            return person(url)
+
+        with ProtectedServer(auth_server, scopes=("mcp:read",)) as other:
+            both = [auth_for(server, ask, store=store, subject="alice") for server in (mcp_server, other)]
+            with ThreadPoolExecutor(2) as callers:
+                before = list(callers.map(lambda auth: auth.token(), both))
+                assert len(auth_server.registrations) == 2
+                time.sleep(2.1)
+                after = list(callers.map(lambda auth: auth.token(), both))
+        assert not set(before) & set(after)
+        assert person.asked == 2
+
+    def test_people_who_think_keep_nobody_else_waiting(self, mcp_server, auth_server):
+        auth_server.add_client("ci-bot", secret="s3cret", scopes=SCOPES)
+        thinking, decided = threading.Semaphore(0), threading.Event()
+
+        def ask(url):
+            thinking.release()
+            assert decided.wait(30)
+            return httpx2.get(url, trust_env=False).headers["Location"]
+
+        people = [auth_for(mcp_server, ask, subject=f"person {number}") for number in range(12)]
+        with ThreadPoolExecutor(12) as callers:
+            tokens = [callers.submit(auth.token) for auth in people]
+            for _ in people:
+                assert thinking.acquire(timeout=30)
+            bot = gatepass.Auth(
+                mcp_server.url,
+                gatepass.ClientCredentials(gatepass.ClientSecret("ci-bot", "s3cret")),
+                issuer=auth_server.issuer,
+                scopes=["mcp:read"],
+            )
+            assert bot.token()
+            decided.set()
+            assert len({token.result(30) for token in tokens}) == 12
+
+    @pytest.mark.parametrize("bound_first", [True, False])
+    def test_who_binds_tokens_and_who_does_not_are_two_clients(self, mcp_server, auth_server, person, bound_first):
+        auth_server.dpop = "optional"
+        store = gatepass.MemoryStore()
+        for dpop in (bound_first, not bound_first):
+            auth_for(mcp_server, person, store=store, subject="alice", auth={"dpop": dpop}).token()
+        assert len(set(person.saw("client_id"))) == len(auth_server.registrations) == 2

@@ -40,7 +40,8 @@ def the_registration(**fields: Any) -> Registration:
 def world_with(script: list[Any], *registrations: Registration, reply: Reply = None) -> ScriptedWorld:
     world = ScriptedWorld(script, reply=reply or comes_back())
     for one in registrations:
-        world.keep(one, AS, "gatepass")
+        world.keep(one, AS, "client_name", "gatepass")
+        world.keep(one, AS, "client_id", one.client_id)
     return world
 
 
@@ -91,8 +92,8 @@ def test_a_client_that_is_not_registers_first_and_keeps_what_it_gets(key: Any) -
 
 def test_a_registration_of_another_name_or_server_is_not_used() -> None:
     world = world_with([(REGISTER, REGISTERED), (TOKEN, ISSUED)])
-    world.keep(the_registration(), AS, "another program")
-    world.keep(the_registration(issuer="https://other.example"), "https://other.example", "gatepass")
+    world.keep(the_registration(), AS, "client_name", "another program")
+    world.keep(the_registration(issuer="https://other.example"), "https://other.example", "client_name", "gatepass")
     with world:
         AuthorizationCode().grant(world, errand(server=there()))
     assert shown(world)["client_id"] == "c-2"
@@ -120,7 +121,7 @@ def test_a_client_that_people_come_back_to_elsewhere_registers_anew() -> None:
     with world_with([(REGISTER, REGISTERED), (TOKEN, ISSUED)], the_registration()) as world:
         ELSEWHERE.grant(world, errand(server=there()))
     assert shown(world)["client_id"] == "c-2"
-    assert world.recall(Registration, AS, "gatepass") == the_registration(
+    assert world.recall(Registration, AS, "client_name", "gatepass") == the_registration(
         client_id="c-2", redirect_uri="http://127.0.0.1:9/cb"
     )
 
@@ -150,7 +151,7 @@ def test_a_person_is_reached_the_way_that_the_user_said() -> None:
         profile.grant(world, errand(server=there()))
     assert world.contacts == [Contact(ask=ask, redirect_uri="https://app.example.com/cb", timeout_s=60)]
     assert shown(world)["redirect_uri"] == "https://app.example.com/cb"
-    assert profile.traits.patience_s == 60
+    assert profile.traits.patience_s == 70
 
 
 UNABLE = [
@@ -235,15 +236,17 @@ def test_so_is_one_with_which_nobody_came_back_who_may_have_been_shown_that_it_i
     nobody = UnreachableError("Nobody signed in.", code="sign_in_timeout")
     with world_with([], the_registration(), reply=nobody) as world, pytest.raises(UnreachableError):
         AuthorizationCode().grant(world, errand(server=there()))
-    assert world.records == {}
+    assert world.recall(Registration, AS, "client_name", "gatepass") is None
+    client = AuthorizationCode().client_of(world, there(), "c-1")
+    assert client == PublicClient("c-1"), "those who have a token of it go on"
 
 
 def test_a_client_that_the_user_gave_is_not_forgotten() -> None:
     with world_with([(TOKEN, refusal("invalid_client"))], the_registration()) as world, pytest.raises(RemoteError):
         OURS.grant(world, errand(server=there()))
     assert world.records
-    assert OURS.disowned(world, there()) is False
-    assert AuthorizationCode().disowned(world, there()) is True
+    assert OURS.disowned(world, there(), "c-1") is False
+    assert AuthorizationCode().disowned(world, there(), "c-1") is True
     assert world.records == {}
 
 
@@ -375,8 +378,8 @@ def test_it_acts_for_a_person_who_must_be_named_and_takes_a_person_s_time() -> N
         True,
         False,
     )
-    assert (AuthorizationCode().traits.attended, AuthorizationCode().traits.patience_s) == (True, 300.0)
+    assert (AuthorizationCode().traits.attended, AuthorizationCode().traits.patience_s) == (True, 310.0)
     assert (AuthorizationCode().traits.portable, OURS.traits.portable) == (True, False)
     assert OURS.traits.extension is None
-    assert OURS.known_as(ScriptedWorld(), there()) == PublicClient("app")
-    assert AuthorizationCode().known_as(ScriptedWorld(), there()) is None
+    assert OURS.client_of(ScriptedWorld(), there(), "any") == PublicClient("app")
+    assert AuthorizationCode().client_of(ScriptedWorld(), there(), "c-1") is None

@@ -49,8 +49,8 @@ def test_the_identity_tells_clients_apart_and_holds_no_secret() -> None:
 
 
 def test_the_client_is_the_same_everywhere_acts_for_itself_and_asks_nobody() -> None:
-    assert PROFILE.known_as(ScriptedWorld(), server()) is CLIENT
-    assert PROFILE.disowned(ScriptedWorld(), server()) is False
+    assert PROFILE.client_of(ScriptedWorld(), server(), "any") is CLIENT
+    assert PROFILE.disowned(ScriptedWorld(), server(), "any") is False
     assert (PROFILE.traits.subject_missing, PROFILE.traits.portable, PROFILE.traits.attended) == (False, False, False)
     assert PROFILE.traits.patience_s == 10.0
     assert PROFILE.traits.extension == "io.modelcontextprotocol/oauth-client-credentials"

@@ -49,7 +49,7 @@ def server_metadata(**members: str) -> tuple[str, HttpResponse]:
 
 
 def refresh(world: ScriptedWorld, profile: Any = PROFILE, **fields: Any) -> Obtained | None:
-    return renew(world, profile, known(**fields), Secret("canary-refresh"))
+    return renew(world, profile, known(**fields), Secret("canary-refresh"), "c-1")
 
 
 # which scopes
@@ -164,7 +164,7 @@ def test_what_says_nothing_about_the_refresh_token_does_not_cost_it(answer: Any)
 
 def test_a_registration_that_the_server_does_not_know_any_more_is_dropped_with_its_refresh_token() -> None:
     with ScriptedWorld([(TOKEN, refusal("invalid_client", status=401))]) as world:
-        world.keep(THEIRS, AS, "gatepass")
+        world.keep(THEIRS, AS, "client_id", "c-1")
         assert refresh(world, REGISTERED) is None
     assert form(world.requests[0])["client_id"] == "c-1"
     assert world.records == {}
@@ -187,7 +187,7 @@ def by_grant(world: ScriptedWorld, what: Known) -> Obtained | None:
 
 
 def by_refresh_token(world: ScriptedWorld, what: Known) -> Obtained | None:
-    return renew(world, PROFILE, what, Secret("canary-refresh"))
+    return renew(world, PROFILE, what, Secret("canary-refresh"), "c-1")
 
 
 @pytest.mark.parametrize("ask", [by_grant, by_refresh_token])

@@ -430,7 +430,7 @@ LEAKS = {
     "a record that shows itself": ("gatepass.lifecycle.record.TokenRecord.__repr__", lambda self: self.access_token),
     "a secret that shows itself": ("gatepass.core.secret.Secret.__repr__", lambda self: self.reveal()),
     "a notice of what was issued": (
-        "gatepass.engine.flight._obtained",
+        "gatepass.engine.flight.token_obtained",
         lambda record: Notice(code="token_obtained", text=f"{record}{record.refresh_token}"),
     ),
 }

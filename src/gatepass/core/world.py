@@ -110,8 +110,12 @@ class Person(Protocol):
         """Where the person will be sent back to."""
         ...
 
-    def ask(self, url: str) -> str:
+    def ask(self, url: str, state: str) -> str:
         """Show the URL, and wait for the one that the person was sent back to.
+
+        Args:
+            url: where the person goes.
+            state: what ties the answer to the request; the URL may hold another one, of the endpoint's own.
 
         Raises:
             SignInRequiredError: nobody is here; holds the URL.

@@ -15,6 +15,7 @@ from gatepass.core.world import Notice
 from gatepass.discovery import discover
 from gatepass.dpop import proof_key
 from gatepass.engine.sign_out import revoked
+from gatepass.engine.wording import bug_of_ours, still_known, still_usable, token_obtained, without_steps
 from gatepass.errors import ConfigurationError, GatepassError, RemoteError, SignInRequiredError, StoreError
 from gatepass.lifecycle.policy import Held, State, asked_for, decide, hold
 from gatepass.lifecycle.record import TokenRecord
@@ -113,7 +114,7 @@ class Flight:
                 self._give_back()
                 self._fail(failure)
         except BaseException as leaving:  # a bug, or Ctrl-C in a thread that mints for want of workers
-            self._land(_internal(leaving))  # leave nobody behind
+            self._land(bug_of_ours(leaving))  # leave nobody behind
             raise
 
     def _try(self) -> GatepassError | None:
@@ -124,7 +125,7 @@ class Flight:
             error = failure.again()
             failure.with_traceback(None)
         except Exception as bug:  # noqa: BLE001 - told to every waiter as an error of ours
-            error = _internal(bug)
+            error = bug_of_ours(bug)
         else:
             return None
         return error
@@ -185,9 +186,12 @@ class Flight:
         return self.wanted
 
     def _take_lease(self, now: Instant) -> bool:
-        """Where others share the store, one of them renews. Without an answer from the store, go on alone."""
+        """Where others share the store, one of them renews. Without an answer from the store, go on alone.
+
+        A refresh token may be shared with another `Auth` of this process, whatever the store.
+        """
         source = self._source
-        if not source.shelf.shared or self._lease is not None:
+        if self._lease is not None or not (source.shelf.shared or self._spends()):
             return True
         try:
             self._lease = source.shelf.lease(self._lease_s())
@@ -253,8 +257,9 @@ class Flight:
             source.shelf.keep_challenge(source.challenge)
         source.failures.clear()
         self._give_back()
-        source.world.notice(_obtained(record))
-        self._land(held)
+        source.world.notice(token_obtained(record))
+        if not source.landed(self, held):  # called off just now
+            self._undo(record)
 
     def _undo(self, record: TokenRecord) -> None:
         """The token was forgotten while the next one was on its way: nobody is to have that, either."""
@@ -301,7 +306,7 @@ class Flight:
         refresh_token = source.refresh_token(known.discovery.server.issuer)
         if held is None or refresh_token is None or self._unleased or not asked_for(held, wanted):
             return None
-        obtained = renew(source.world, source.profile, known, refresh_token)
+        obtained = renew(source.world, source.profile, known, refresh_token, held.record.client_id)
         if obtained is None:
             source.refresh_refused()
             self._prolong()
@@ -324,7 +329,7 @@ class Flight:
         except GatepassError as failure:
             if known is None or not failure.retryable:
                 raise
-            source.world.notice(_still_known(failure))
+            source.world.notice(still_known(failure))
             return known
         self._check_same_issuer(found)
         self._learn(found)
@@ -364,6 +369,7 @@ class Flight:
             resource=obtained.discovery.resource,
             stepped=known.stepped,
             refresh_token=token.refresh_token.reveal() if token.refresh_token else None,
+            client_id=obtained.issued.client_id,
             key_thumbprint=key.thumbprint if key else None,
             key_algorithm=key.algorithm if key else None,
         )
@@ -385,7 +391,7 @@ class Flight:
             self._fail_step_up(error)
             return
         if error.error == "invalid_scope" and self._stepped():
-            source.world.notice(_without(self._stepped(), error))
+            source.world.notice(without_steps(self._stepped(), error))
             self._modest = True
             self._again_in(0)
             return
@@ -398,7 +404,7 @@ class Flight:
             return
         held = source.held
         if held is not None and source.usable(held, now):
-            source.world.notice(_still_usable(error))
+            source.world.notice(still_usable(error))
             source.landed(self, held, error)
         else:
             self._land(error)
@@ -424,33 +430,3 @@ class Flight:
         lease, self._lease = self._lease, None
         if lease is not None:
             self._source.shelf.give_back(lease)
-
-
-def _internal(bug: BaseException) -> GatepassError:
-    """Anything that is not a `GatepassError` is a bug of ours. Its text could hold anything, its place can't."""
-    place, trace = "", bug.__traceback__
-    while trace is not None:
-        place, trace = f"{trace.tb_frame.f_code.co_filename.rpartition('/')[2]}:{trace.tb_lineno}", trace.tb_next
-    msg = f"gatepass failed unexpectedly ({type(bug).__name__} at {place}). Please report this."
-    return GatepassError(msg, code="internal")
-
-
-def _obtained(record: TokenRecord) -> Notice:
-    life = "an unknown time" if record.lifetime_s is None else f"{record.lifetime_s:g} s"
-    text = f"Token {record.generation} from {record.issuer} for {record.resource}, good for {life}."
-    return Notice(code="token_obtained", text=text)
-
-
-def _still_known(error: GatepassError) -> Notice:
-    text = f"The metadata can't be read again; what was discovered before stays in use. {error}"
-    return Notice(code="discovery_failed", text=text, level="warning")
-
-
-def _without(scopes: Scopes, error: GatepassError) -> Notice:
-    text = f"The authorization server gives {' '.join(scopes)} no longer; the token is renewed without. {error}"
-    return Notice(code="step_up_lost", text=text, level="warning")
-
-
-def _still_usable(error: GatepassError) -> Notice:
-    text = f"The renewal failed; the token at hand stays in use. {error}"
-    return Notice(code="renewal_failed", text=text, level="warning")

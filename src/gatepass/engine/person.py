@@ -11,6 +11,7 @@ from __future__ import annotations
 import hmac
 import os
 import queue
+import re
 import secrets
 import socket
 import sys
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, cast
 from urllib.parse import parse_qs, urlsplit
 
 from gatepass.engine.callables import called
+from gatepass.engine.pool import aside
 from gatepass.errors import ConfigurationError, SignInRequiredError, UnreachableError
 from gatepass.protocol.urls import is_loopback
 
@@ -50,7 +52,7 @@ def somebody(contact: Contact, environment: Mapping[str, str] = os.environ) -> G
         ConfigurationError: the port of the redirect URI can't be listened on (code ``redirect_uri_invalid``).
     """
     if contact.ask is None and not has_browser(environment):
-        yield _Nobody(contact.redirect_uri or contact.last_redirect_uri or _somewhere())
+        yield _NoBrowser(contact.redirect_uri or contact.last_redirect_uri or _somewhere())
         return
     if contact.redirect_uri is not None and not _is_loopback_http(contact.redirect_uri):
         yield _Correspondent(contact)
@@ -87,18 +89,14 @@ def has_browser(environment: Mapping[str, str]) -> bool:
     return True
 
 
-class _Nobody:
-    """A process without a browser: the URL goes to whoever reads the error."""
+class _NoBrowser:
+    """A process that can show nobody anything: the URL goes to whoever reads the error."""
 
     def __init__(self, redirect_uri: str) -> None:
         self.redirect_uri = redirect_uri
 
-    def ask(self, url: str) -> str:
-        msg = (
-            f"A person has to sign in, and this process can't open a browser. Sign in once where one is, with the same "
-            f"store, or show people the URL yourself with AuthorizationCode(ask=...): {url}"
-        )
-        raise SignInRequiredError(msg, code="sign_in_required").with_(url=url)
+    def ask(self, url: str, state: str) -> str:  # noqa: ARG002 - there will be no answer
+        raise _unasked("A person has to sign in, and this process can't open a browser.", url)
 
 
 class _Correspondent:
@@ -108,7 +106,8 @@ class _Correspondent:
         self.redirect_uri = contact.redirect_uri or ""
         self._contact = contact
 
-    def ask(self, url: str) -> str:
+    @aside()
+    def ask(self, url: str, state: str) -> str:  # noqa: ARG002 - looked at where the answer is read
         answer = _shown(self._contact, url)
         if answer is None:
             msg = "ask=... must return the URL that the person was sent back to: redirect_uri is not on loopback."
@@ -124,24 +123,37 @@ class _AtTheBrowser:
         self._contact = contact
         self._listener = listener
 
-    def ask(self, url: str) -> str:
-        self._listener.expect(url)
+    @aside()
+    def ask(self, url: str, state: str) -> str:
+        self._listener.expect(state)
         if self._contact.ask is not None:
             answer = _shown(self._contact, url)
             if answer is not None:
                 return answer
         elif not webbrowser.open(url):
-            raise SignInRequiredError(f"No browser could be opened: {url}", code="sign_in_required").with_(url=url)
+            raise _unasked("A person has to sign in, and the browser could not be opened.", url)
         with suppress(queue.Empty):
             return self._listener.answers.get(timeout=self._contact.timeout_s)
         msg = f"Nobody signed in within {self._contact.timeout_s:g} s. Try again, or give more time with timeout_s=..."
         raise UnreachableError(msg, code="sign_in_timeout")
 
 
+def _unasked(what: str, url: str) -> SignInRequiredError:
+    """The end of a sign-in before it began: its verifier and its state go with it, so its URL is only to be read."""
+    msg = (
+        f"{what} Sign in once where somebody can answer, with the same store, or show people the URL yourself with "
+        f"AuthorizationCode(ask=...). This URL signs nobody in any more, but shows what was asked for: {url}"
+    )
+    return SignInRequiredError(msg, code="sign_in_required").with_(url=url)
+
+
 def _shown(contact: Contact, url: str) -> str | None:
-    """What the user's callback makes of the URL."""
+    """What the user's callback makes of the URL; None if the listener has the answer, or will have.
+
+    An asynchronous one runs on an event loop of its own in this thread, not on the user's (`called`).
+    """
     answer = called(contact.ask, url, what="ask=...", code="ask_failed", timeout_s=contact.timeout_s)
-    return answer.strip() if isinstance(answer, str) else None
+    return (answer.strip() or None) if isinstance(answer, str) else None
 
 
 class _Listener(ThreadingHTTPServer):
@@ -152,25 +164,32 @@ class _Listener(ThreadingHTTPServer):
     """Or the port could not be had for a minute after a sign-in. Elsewhere, this would let two programs listen."""
     allow_reuse_port = False
 
-    def __init__(self, host: str, port: int, path: str) -> None:
+    def __init__(self, uri: str, port: int) -> None:
+        wanted = urlsplit(uri)
+        host = wanted.hostname or ""
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         super().__init__((host, port), _Handler)
-        shown = f"[{host}]" if ":" in host else host
-        self.path = path
-        self.redirect_uri = f"http://{shown}:{self.server_port}{path}"
+        self.redirect_uri = _on_port(uri, self.server_port)
         self.answers: queue.Queue[str] = queue.Queue(1)
+        self._path = wanted.path or "/"
         self._state = ""
 
-    def expect(self, url: str) -> None:
-        """Take the answer to this authorization request, and no other."""
-        self._state = next(iter(parse_qs(urlsplit(url).query).get("state", ())), "")
+    def expect(self, state: str) -> None:
+        """Take the answer to the authorization request with this state, and no other."""
+        self._state = state
+
+    def answer(self, target: str) -> str:
+        """Where the browser was sent back to, if it asks for this path and query."""
+        return f"{self.redirect_uri.partition('?')[0]}?{urlsplit(target).query}"
 
     def is_ours(self, target: str) -> bool:
         """Whether the request for this path and query is the answer."""
         parts = urlsplit(target)
-        state = next(iter(parse_qs(parts.query).get("state", ())), "")
+        states = parse_qs(parts.query).get("state", ())
         return (
-            parts.path == self.path and bool(self._state) and hmac.compare_digest(state.encode(), self._state.encode())
+            parts.path == self._path
+            and bool(self._state)
+            and any(hmac.compare_digest(state.encode(), self._state.encode()) for state in states)
         )
 
     def handle_error(self, request: object, client_address: object) -> None:
@@ -186,7 +205,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_error(404)
             return
         with suppress(queue.Full):  # the page was loaded twice
-            listener.answers.put_nowait(f"{listener.redirect_uri}?{urlsplit(self.path).query}")
+            listener.answers.put_nowait(listener.answer(self.path))
         self.send_response(200)
         for name, value in (
             ("Content-Type", "text/html; charset=utf-8"),
@@ -209,11 +228,19 @@ def _is_loopback_http(uri: str) -> bool:
 
 def _listen(contact: Contact) -> _Listener:
     """On the port that was configured; else that of the last time if it is free, else any (RFC 8252 §7.3)."""
-    wanted = urlsplit(contact.redirect_uri or contact.last_redirect_uri or f"http://127.0.0.1{_PATH}")
-    host, path = wanted.hostname or "127.0.0.1", wanted.path or "/"
-    ports = (wanted.port or 0,) if contact.redirect_uri is not None else (wanted.port or 0, 0)
-    for port in ports:
+    uri = contact.redirect_uri or contact.last_redirect_uri or f"http://127.0.0.1{_PATH}"
+    configured = urlsplit(contact.redirect_uri or "").port or 0
+    last = urlsplit(contact.last_redirect_uri or "").port or 0
+    for port in (configured,) if configured else (last, 0):
         with suppress(OSError):
-            return _Listener(host, port, path)
-    msg = f"redirect_uri is on port {ports[0]}, which can't be listened on: is another program there?"
+            return _Listener(uri, port)
+    msg = f"redirect_uri is on port {configured}, which can't be listened on: is another program there?"
     raise ConfigurationError(msg, code="redirect_uri_invalid")
+
+
+def _on_port(uri: str, port: int) -> str:
+    """The URI with that port, and else as it was given: servers compare character by character (RFC 9700 §4.1.3)."""
+    parts = urlsplit(uri)
+    if parts.port == port:
+        return uri
+    return uri.replace(parts.netloc, f"{re.sub(r':[0-9]*$', '', parts.netloc)}:{port}", 1)

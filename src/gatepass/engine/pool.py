@@ -1,7 +1,8 @@
 """The workers: a few daemon threads, started on need and gone when idle, with a queue of timers.
 
 A worker never sleeps. What has to wait (a back-off, somebody else's lease) goes back into the queue with a time on it,
-and no host gets more than two workers, so one hanging server delays nobody else.
+and no host gets more than two workers, so one hanging server delays nobody else. A job that waits for a person steps
+aside: another worker may have its place meanwhile.
 """
 
 from __future__ import annotations
@@ -15,14 +16,39 @@ import threading
 import time
 import weakref
 from collections import Counter, deque
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
-__all__ = ["Pool", "shared_pool"]
+__all__ = ["Pool", "aside", "shared_pool"]
 
 _log = logging.getLogger("gatepass")
+
+
+class _Place(threading.local):
+    """Whose worker this thread is, and which host it is busy with."""
+
+    pool: Pool | None = None
+    host = ""
+
+
+_place = _Place()
+
+
+@contextmanager
+def aside() -> Generator[None]:
+    """Wait for as long as a person takes: meanwhile, this worker is none and keeps nobody from the host."""
+    pool, host = _place.pool, _place.host
+    if pool is None:  # in a thread of the user's, which waits in any case
+        yield
+        return
+    pool.left(host)
+    try:
+        yield
+    finally:
+        pool.back(host)
 
 
 class Pool:
@@ -113,10 +139,13 @@ class Pool:
         work = self._next()
         if work is None:
             return False
+        _place.pool, _place.host = self, work[0]
         try:
             self._serve(*work)
         except BaseException as leaving:  # noqa: BLE001 - a callable of the user's wanted to exit; the worker stays
             _report(leaving)
+        finally:
+            _place.pool = None
         return True
 
     def _next(self) -> tuple[str, Callable[[], None]] | None:
@@ -139,12 +168,28 @@ class Pool:
             _report(bug)
         finally:
             with self.lock:
-                self._busy[host] -= 1
-                if not self._busy[host]:
-                    del self._busy[host]
-                self._changed.notify_all()
+                self._done_with(host)
+
+    def left(self, host: str) -> None:
+        """A worker that is busy with a host steps aside; see `aside`."""
+        with self.lock:
+            self._threads -= 1
+            self._done_with(host)
+        self._staff()
+
+    def back(self, host: str) -> None:
+        """It is back, and finishes what it began, even if that makes one worker too many for a moment."""
+        with self.lock:
+            self._threads += 1
+            self._busy[host] += 1
 
     # The lock is held.
+
+    def _done_with(self, host: str) -> None:
+        self._busy[host] -= 1
+        if not self._busy[host]:
+            del self._busy[host]
+        self._changed.notify_all()
 
     def _take(self) -> tuple[str, Callable[[], None]] | None:
         """The next job whose host has a worker to spare; the hosts take turns."""
@@ -164,7 +209,7 @@ class Pool:
 
     def _doable(self) -> int:
         """How many jobs could be begun now."""
-        return sum(min(len(jobs), self._per_host - self._busy[host]) for host, jobs in self._ready.items())
+        return sum(max(0, min(len(jobs), self._per_host - self._busy[host])) for host, jobs in self._ready.items())
 
     def _free(self) -> int:
         """How many workers have no job; some of them may not have come yet."""

@@ -40,7 +40,7 @@ def revoked(source: Source, record: TokenRecord) -> bool:
     """
     discovery = source.discovery or source.shelf.discovery()
     server = discovery.server if discovery and discovery.server.issuer == record.issuer else None
-    client = source.profile.known_as(source.world, server) if server else None
+    client = source.profile.client_of(source.world, server, record.client_id) if server else None
     if server is None or client is None or server.revocation_endpoint is None:
         return False
     refresh_token = record.refresh_token

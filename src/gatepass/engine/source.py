@@ -369,8 +369,8 @@ class Source:
         """Whether it is known what to ask for, so that a token can be fetched before the first request."""
         return self.target.scopes is not None or self.challenge is not None or self._held is not None
 
-    def landed(self, flight: Flight, outcome: Held | GatepassError, failure: GatepassError | None = None) -> None:
-        """The flight is over: everybody aboard gets its outcome.
+    def landed(self, flight: Flight, outcome: Held | GatepassError, failure: GatepassError | None = None) -> bool:
+        """The flight is over: everybody aboard gets its outcome. Whether that was wanted still.
 
         Args:
             flight: the one that is over.
@@ -378,7 +378,8 @@ class Source:
             failure: why a token is none that everybody wanted, for those who wanted one with more scopes.
         """
         with self.pool.lock:
-            if isinstance(outcome, Held) and not flight.called_off:
+            wanted = not flight.called_off
+            if wanted and isinstance(outcome, Held):
                 self._take(outcome)
             if self._flight is flight:
                 self._flight = None
@@ -386,6 +387,7 @@ class Source:
         for waiter in waiters:
             short = failure is not None and isinstance(outcome, Held) and not asked_for(outcome, waiter.needs)
             waiter.settle(failure if short else outcome)
+        return wanted
 
     def failed(self, error: GatepassError) -> tuple[GatepassError, float]:
         """A mint failed. The error with the time of the next try, and how long that is away in seconds."""

@@ -63,11 +63,11 @@ def check_profile(profile: Profile) -> None:
 
 
 def check_subject(profile: Profile, store: Store | None) -> None:
-    """Refuse to share a store without saying for whom: two users of one client must never get each other's token."""
-    if profile.traits.subject_missing and store is not None and store.shared:
+    """Refuse a store that others may use without saying for whom: two users must never get each other's token."""
+    if profile.traits.subject_missing and store is not None:
         msg = (
-            f"subject is needed: {type(profile).__name__} acts for somebody, and the store is shared. Say for whom, "
-            "in words of your own: subject='alice'."
+            f"subject is needed: {type(profile).__name__} acts for somebody, and whoever is given the same store would "
+            "be served the same token. Say for whom, in words of your own: subject='alice'."
         )
         raise ConfigurationError(msg, code="subject_missing")
 

@@ -33,6 +33,7 @@ class TokenRecord(msgspec.Struct, frozen=True, kw_only=True):
         resource: for which resource.
         stepped: the scopes that were asked for beyond the usual ones, since the resource wanted more.
         refresh_token: what the next token is asked for with, if one was issued.
+        client_id: to whom it was issued: nobody else may renew or revoke it.
         key_thumbprint: of the key that a `DPoP` token is bound to (RFC 9449 §6.1).
         key_algorithm: what the proofs for it are signed with.
     """
@@ -49,6 +50,7 @@ class TokenRecord(msgspec.Struct, frozen=True, kw_only=True):
     resource: str
     stepped: tuple[str, ...] = ()
     refresh_token: str | None = None
+    client_id: str | None = None
     key_thumbprint: str | None = None
     key_algorithm: str | None = None
 

@@ -17,7 +17,15 @@ from gatepass.grants.authorization_code import check_authorization_endpoint, req
 from gatepass.profiles.base import Traits
 from gatepass.protocol.scope import union
 from gatepass.protocol.urls import covers, is_http_url, is_loopback
-from gatepass.registration import Applicant, enrolled, forget_registration, register, registered_redirect_uri
+from gatepass.registration import (
+    Applicant,
+    disown,
+    enrolled,
+    enrolled_as,
+    register,
+    registered_redirect_uri,
+    start_over,
+)
 
 if TYPE_CHECKING:
     from gatepass.core.secret import Secret
@@ -30,6 +38,8 @@ __all__ = ["AuthorizationCode"]
 
 _OFFLINE = "offline_access"
 _LONGEST_TIMEOUT_S = 3600.0
+_AROUND_S = 10.0
+"""What comes before and after the person: metadata, registration, the token request."""
 
 
 @dataclass(frozen=True, slots=True, init=False, eq=False, repr=False)
@@ -45,9 +55,10 @@ class AuthorizationCode:
             Left out, it becomes known by its metadata document, or registers itself (RFC 7591) and keeps what it gets.
         client_metadata_url: the address of the client's ID metadata document, if it publishes one.
         client_name: what people are shown when the client has registered itself.
-        ask: shows the person the URL instead of opening a browser; plain or async. It may return the URL that the
-            person was sent back to; if it returns None, the listener waits for that.
-        redirect_uri: where the person is sent back to, if not to a free port on loopback.
+        ask: shows the person the URL instead of opening a browser; plain or async, which runs on an event loop of its
+            own. It may return the URL that the person was sent back to; if it returns None, or nothing but blanks, the
+            listener waits for that.
+        redirect_uri: where the person is sent back to, if not to a free port on loopback; sent as it is written.
         offline_access: ask for that scope, too, where the server lists it, so that it issues a refresh token (OpenID
             Connect Core §11). Not by itself: where no scope is asked for, the choice is the server's.
         timeout_s: how long the person may take, in seconds; at most an hour.
@@ -108,42 +119,44 @@ class AuthorizationCode:
             subject_missing=self.subject is None,
             portable=self.client is None,
             attended=True,
-            patience_s=self.contact.timeout_s,
+            patience_s=self.contact.timeout_s + _AROUND_S,
         )
 
     def __repr__(self) -> str:
         return shown(self, "client", "applicant", "subject")
 
-    def known_as(self, world: World, server: ServerMetadata) -> ClientAuthentication | None:
-        return self.client or enrolled(world, self.applicant, server)
+    def client_of(self, world: World, server: ServerMetadata, client_id: str | None) -> ClientAuthentication | None:
+        return self.client or enrolled_as(world, self.applicant, server, client_id)
 
-    def disowned(self, world: World, server: ServerMetadata) -> bool:
+    def disowned(self, world: World, server: ServerMetadata, client_id: str | None) -> bool:
         if self.client is not None:
             return False
-        forget_registration(world, self.applicant, server)
+        disown(world, self.applicant, server, client_id)
         return True
 
     def grant(self, world: World, errand: Errand) -> Issued:
         check_authorization_endpoint(errand)
         server = errand.server
-        client = self.known_as(world, server)
+        applicant = msgspec.structs.replace(self.applicant, dpop=errand.proof_key is not None)
+        client = self.client or enrolled(world, applicant, server)
         if not errand.awaited:
             msg = f"A person has to sign in at {server.issuer} again; the next call that needs the token will ask."
             raise SignInRequiredError(msg, code="sign_in_required")
         if self.offline_access and errand.scopes and _OFFLINE in (server.scopes_supported or ()):
             errand = msgspec.structs.replace(errand, scopes=union(errand.scopes, (_OFFLINE,)))
-        last = registered_redirect_uri(world, self.applicant, server) if self.client is None else None
+        last = registered_redirect_uri(world, applicant, server) if self.client is None else None
         with world.person(msgspec.structs.replace(self.contact, last_redirect_uri=last)) as person:
             moved = last not in (None, person.redirect_uri)  # many servers compare the port, too
             if client is None or (moved and server.registration_endpoint is not None):
-                dpop = errand.proof_key is not None
-                client = register(world, self.applicant, server, person.redirect_uri, dpop=dpop)
+                client = register(world, applicant, server, person.redirect_uri)
             try:
                 return request_by_code(world, client, errand, person)
             except (RemoteError, UnreachableError) as problem:
                 failure = problem.again()
-        if failure.error == "invalid_client" or failure.code == "sign_in_timeout":
-            self.disowned(world, server)  # who is shown an error page, because the client is not known, does not return
+        if failure.error == "invalid_client":
+            self.disowned(world, server, client.client_id)
+        elif failure.code == "sign_in_timeout" and self.client is None:
+            start_over(world, applicant, server)  # who is shown an error page for an unknown client does not return
         raise failure
 
 

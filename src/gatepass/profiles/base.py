@@ -85,12 +85,12 @@ class Profile(Protocol):
         """What kind of way in it is."""
         ...
 
-    def known_as(self, world: World, server: ServerMetadata) -> ClientAuthentication | None:
-        """The client, as this server knows it; None if it does not."""
+    def client_of(self, world: World, server: ServerMetadata, client_id: str | None) -> ClientAuthentication | None:
+        """The client to which this server issued a token earlier, under that id; None if it is not known any more."""
         ...
 
-    def disowned(self, world: World, server: ServerMetadata) -> bool:
-        """The server does not know the client (any more); whether that was a registration, which is dropped."""
+    def disowned(self, world: World, server: ServerMetadata, client_id: str | None) -> bool:
+        """The server does not know that client (any more); whether that was a registration, which is dropped."""
         ...
 
     def grant(self, world: World, errand: Errand) -> Issued:

@@ -50,10 +50,10 @@ class ClientCredentials(Value, frozen=True):
     def traits(self) -> Traits:
         return Traits(extension="io.modelcontextprotocol/oauth-client-credentials")
 
-    def known_as(self, world: World, server: ServerMetadata) -> ClientAuthentication:  # noqa: ARG002 - the same for all
+    def client_of(self, world: World, server: ServerMetadata, client_id: str | None) -> ClientAuthentication:  # noqa: ARG002 - the same for all
         return self.client
 
-    def disowned(self, world: World, server: ServerMetadata) -> bool:  # noqa: ARG002 - it was not registered here
+    def disowned(self, world: World, server: ServerMetadata, client_id: str | None) -> bool:  # noqa: ARG002 - it was not registered here
         return False
 
     def grant(self, world: World, errand: Errand) -> Issued:

@@ -11,6 +11,7 @@ from gatepass.core.world import Notice
 from gatepass.discovery import Discovery, discover
 from gatepass.errors import GatepassError, RemoteError, UnreachableError
 from gatepass.grants.errand import Errand
+from gatepass.grants.exchange import suggests_a_move
 from gatepass.grants.refresh_token import request_refresh
 from gatepass.profiles.base import Known, Obtained
 from gatepass.protocol.scope import select, union
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 __all__ = ["obtain", "renew", "scopes_wanted"]
 
 _JUST_NOW_S = 5.0
-_MOVED_STATUSES = frozenset({301, 302, 303, 307, 308, 404, 405, 410})
 _BAD_REQUEST = 400
 """How a server refuses a grant that has no words for it (RFC 6749 §5.2)."""
 _OF_THE_PROOF = frozenset({"invalid_dpop_proof", "use_dpop_nonce"})
@@ -46,13 +46,22 @@ def obtain(world: World, profile: Profile, known: Known) -> Obtained:
     return _wherever_it_is(world, known, grant)
 
 
-def renew(world: World, profile: Profile, known: Known, refresh_token: Secret) -> Obtained | None:
+def renew(
+    world: World, profile: Profile, known: Known, refresh_token: Secret, client_id: str | None
+) -> Obtained | None:
     """A token by the refresh token of the last one (RFC 6749 §6); None if that is refused and must not be used again.
+
+    Args:
+        world: the way out.
+        profile: the way in.
+        known: what is known before.
+        refresh_token: what to ask by.
+        client_id: the client that it was issued to, which is the only one that may use it.
 
     Raises:
         GatepassError: the server did not answer, or refuses the client itself.
     """
-    client = profile.known_as(world, known.discovery.server)
+    client = profile.client_of(world, known.discovery.server, client_id)
     if client is None:
         return None
 
@@ -63,7 +72,7 @@ def renew(world: World, profile: Profile, known: Known, refresh_token: Secret) -
         return _wherever_it_is(world, known, grant)
     except RemoteError as problem:
         refusal = problem.again()
-    disowned = refusal.error == "invalid_client" and profile.disowned(world, known.discovery.server)
+    disowned = refusal.error == "invalid_client" and profile.disowned(world, known.discovery.server, client_id)
     said_no = refusal.error is not None or refusal.status == _BAD_REQUEST
     if refusal.retryable or not said_no or refusal.error in _OF_THE_PROOF:
         raise refusal
@@ -85,7 +94,7 @@ def _wherever_it_is(world: World, known: Known, grant: Callable[[Errand], Issued
         return _obtained(known, known.discovery, grant)
     except (RemoteError, UnreachableError) as problem:
         failure = problem.again()
-    if not _suggests_a_move(failure) or world.now().wall - known.discovery.fetched_at < _JUST_NOW_S:
+    if not suggests_a_move(failure) or world.now().wall - known.discovery.fetched_at < _JUST_NOW_S:
         raise failure
     return _after_a_move(world, known, grant, failure)
 
@@ -115,8 +124,3 @@ def _after_a_move(world: World, known: Known, grant: Callable[[Errand], Issued],
     text = f"The token endpoint of {before.issuer} has moved to {discovery.server.token_endpoint}."
     world.notice(Notice(code="token_endpoint_moved", text=text, level="warning"))
     return _obtained(known, discovery, grant)
-
-
-def _suggests_a_move(failure: GatepassError) -> bool:
-    """Whether there is no token endpoint where one was: another page, or no server at all."""
-    return failure.code == "unreachable" or (failure.status in _MOVED_STATUSES and failure.error is None)
