@@ -5,8 +5,9 @@ The names are imported when they are first used, and a platform's library when i
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from gatepass.core.lazy import lazily
 
 if TYPE_CHECKING:
     from gatepass.identity.ambient import Ambient
@@ -32,7 +33,7 @@ __all__ = [
     "Spiffe",
 ]
 
-_FILES = {
+_ROOMS = {
     "Ambient": "ambient",
     "AwsWebIdentity": "aws",
     "AzureManagedIdentity": "azure",
@@ -45,15 +46,7 @@ _FILES = {
     "Spiffe": "spiffe",
 }
 
-
-def __getattr__(name: str) -> object:
-    file = _FILES.get(name)
-    if file is None:
-        msg = f"module 'gatepass.identity' has no attribute {name!r}"
-        raise AttributeError(msg)
-    value: object = getattr(import_module(f"gatepass.identity.{file}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = lazily(__name__, _ROOMS)
 
 
 def __dir__() -> list[str]:

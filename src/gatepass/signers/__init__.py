@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from gatepass.core.lazy import lazily
 
 if TYPE_CHECKING:
     from gatepass.signers.kms import KmsSigner
@@ -14,15 +15,7 @@ __all__ = ["KmsSigner", "Pkcs11Signer", "VaultSigner"]
 
 _ROOMS = {"KmsSigner": "kms", "Pkcs11Signer": "pkcs11", "VaultSigner": "vault"}
 
-
-def __getattr__(name: str) -> object:
-    room = _ROOMS.get(name)
-    if room is None:
-        msg = f"module 'gatepass.signers' has no attribute {name!r}"
-        raise AttributeError(msg)
-    value: object = getattr(import_module(f"gatepass.signers.{room}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = lazily(__name__, _ROOMS)
 
 
 def __dir__() -> list[str]:
