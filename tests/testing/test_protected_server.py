@@ -175,6 +175,11 @@ class TestPlainRoutes:
             lines = list(response.iter_lines())
         assert [line for line in lines if line.startswith("id")][:2] == ["id: 0", "id: 1"]
 
+    @pytest.mark.parametrize("params", [{}, {"to": ""}, {"to": "/x", "status": "200"}, {"to": "/x", "status": "x"}])
+    def test_a_redirect_to_nowhere_says_what_is_needed(self, plain, params):
+        response = plain.get("redirect", params=params)
+        assert (response.status_code, response.text[:7]) == (400, "to=URL ")
+
     @pytest.mark.parametrize("status", [None, 302, 308])
     def test_a_redirect_goes_where_it_is_told(self, plain, status):
         response = plain.get(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from starlette.responses import JSONResponse, RedirectResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["plain_routes"]
 
 EVENT_INTERVAL_S = 0.05
+REDIRECTS = ("301", "302", "303", "307", "308")
 
 
 def plain_routes(resource_path: str) -> list[Route]:
@@ -68,7 +69,10 @@ async def echo(request: Request) -> Response:
 
 async def redirect(request: Request) -> Response:
     """Redirects to ``to``, with ``status`` (307)."""
-    return RedirectResponse(request.query_params["to"], int(request.query_params.get("status", "307")))
+    to, status = request.query_params.get("to"), request.query_params.get("status", "307")
+    if not to or status not in REDIRECTS:
+        return PlainTextResponse(f"to=URL is needed, and status is one of {', '.join(REDIRECTS)}.", 400)
+    return RedirectResponse(to, int(status))
 
 
 async def other(request: Request) -> Response:
