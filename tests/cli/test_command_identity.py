@@ -58,6 +58,10 @@ class TestTheProof:
         assert (found.key_id, found.algorithm, found.audience) == ("k1", "PS256", "token_endpoint")
         assert [repr(secret) for secret in found.secrets] == ["Secret(file env.pem)", "Secret(environment variable PW)"]
 
+    def test_a_ready_made_jwt_is_for_whom_it_is_said_to_be(self):
+        assert client({}, assertion_file=Path("jwt")).audience == "issuer"
+        assert client({}, assertion_file=Path("jwt"), assertion_audience="api://x").audience == "api://x"
+
     def test_a_client_may_prove_nothing_if_it_says_so(self):
         assert client(SECRET_ENV, auth_method=AuthMethod.NONE) == gatepass.PublicClient("ci-bot")
 
@@ -84,6 +88,8 @@ class TestTheProof:
             ({"auth_method": AuthMethod.BASIC}, KEY_ENV, "client_secret_basic does not go with GATEPASS_PRIVATE_KEY"),
             ({"key_id": "k1"}, SECRET_ENV, "--key-id goes with --private-key-file, not with GATEPASS_CLIENT_SECRET"),
             ({"algorithm": "ES256", "auth_method": AuthMethod.NONE}, {}, "--algorithm goes with --private-key-file."),
+            ({"assertion_audience": "x"}, SECRET_ENV, "--assertion-audience goes with --private-key-file, not with"),
+            ({"assertion_file": Path("jwt"), "key_id": "k1"}, {}, "--key-id goes with --private-key-file, not with"),
             (
                 {"private_key_password_env": "P", "private_key_password_file": Path("p")},
                 KEY_ENV,

@@ -45,6 +45,7 @@ class TestWording:
             ("resource_indicator is no absolute URI", "--resource-indicator is no absolute URI"),
             ("Configure `issuer` if you trust it", "Configure --issuer if you trust it"),
             ("Name it with token_endpoint=...", "Name it with --token-endpoint"),
+            ("or set audience=... to the one", "or set --assertion-audience to the one"),
             ("or leave `scopes` out.", "or leave --scopes out."),
             ("or give FileStore another directory.", "or give --store another directory."),
             ("resource has no host", "The URL has no host"),

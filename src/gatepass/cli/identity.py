@@ -99,7 +99,7 @@ class Who:
         str | None,
         typer.Option(
             metavar="AUD",
-            help="Whom the signed JWT is for: issuer (usual), token_endpoint, or any other text.",
+            help="Whom the JWT is for: issuer (usual), token_endpoint, or any other text.",
             rich_help_panel=_PANEL,
         ),
     ] = None
@@ -150,7 +150,7 @@ def authentication(who: Who, environ: Mapping[str, str]) -> ClientAuthentication
         msg = f"--auth-method {who.auth_method} does not go with {proof.named}: it is always private_key_jwt."
         raise UsageError(msg)
     if proof.kind == "assertion":
-        return gatepass.ClientAssertion(client_id, proof.at)
+        return gatepass.ClientAssertion(client_id, proof.at, audience=who.assertion_audience or "issuer")
     return gatepass.PrivateKeyJwt(
         client_id,
         proof.at,
@@ -229,14 +229,15 @@ def _no_proof(environ: Mapping[str, str]) -> str:
 
 
 def _check_companions(who: Who, proof: _Proof | None) -> None:
-    """Options that say more about a private key need one."""
+    """Options that say more about a private key need one, and so does whom a JWT is for, or a ready-made one."""
     about_a_key = {
         "--private-key-password-file": who.private_key_password_file,
         "--private-key-password-env": who.private_key_password_env,
         "--key-id": who.key_id,
         "--algorithm": who.algorithm,
-        "--assertion-audience": who.assertion_audience,
     }
+    if proof is None or proof.kind != "assertion":
+        about_a_key["--assertion-audience"] = who.assertion_audience
     given = [option for option, value in about_a_key.items() if value is not None]
     if given and (proof is None or proof.kind != "key"):
         instead = f", not with {proof.named}" if proof else ""

@@ -24,6 +24,7 @@ _WORDS = tuple(
         (r"\b(issuer|scopes)=\.\.\.", r"--\1"),
         (r"`(issuer|scopes)`(?! in)", r"--\1"),
         (r"\btoken_endpoint=\.\.\.", "--token-endpoint"),
+        (r"\baudience=\.\.\.", "--assertion-audience"),
         (r"\bgive FileStore\b", "give --store"),
         (r"^resource (?=does|has|holds|is)", "The URL "),
     )

@@ -33,7 +33,8 @@ class ClientAssertion:
         client_id: the client identifier; always sent, because the JWT's subject may be another.
         source: the JWT; a `Secret` that refers to it, such as ``Secret.file(path)``; one of `gatepass.identity`; or a
             callable, plain or async, that gets the audience and returns one.
-        audience: what a callable is told: ``"issuer"``, ``"token_endpoint"``, or any other text, verbatim.
+        audience: whom it must be for, and what a callable is told: ``"issuer"``, ``"token_endpoint"``, or any other
+            text, verbatim.
         subject: for whom the JWT speaks, where several workloads or users share one client id. It tells their kept
             tokens apart: without it, all JWTs of a client id are taken to speak for the client itself.
 
