@@ -27,7 +27,7 @@ HOST = "127.0.0.1"
 START_TIMEOUT_S = 10.0
 STOP_TIMEOUT_S = 10.0
 KEEP_ALIVE_S = 75
-_TURNS_TO_ACCEPT = 5
+_TURNS_TO_ACCEPT = 10
 CONNECTION = "gatepass.connection"
 """Where an app finds the `Connection` in its scope."""
 
@@ -195,8 +195,8 @@ class _Server(uvicorn.Server):
             server.close()
         for _ in range(_TURNS_TO_ACCEPT):  # a connection accepted a moment ago becomes known
             await asyncio.sleep(0)
-        for protocol in _protocols(self):
-            protocol.transport.abort()
+            for protocol in _protocols(self):
+                protocol.transport.abort()
         await asyncio.sleep(0)  # each request hears that its client is gone
         tasks = list(self.server_state.tasks)
         for task in tasks:
