@@ -43,5 +43,5 @@ clean:
 $(STAMP): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install -q --editable '.[aws,azure,cli,gcp,httpx,mcp,pkcs11,spiffe,testing,vault]' --group dev
+	$(BIN)/python -m pip install -q --editable '.[aws,azure,cli,gcp,httpx,key-value,keyring,mcp,otel,pkcs11,redis,spiffe,testing,vault]' --group dev
 	touch $@

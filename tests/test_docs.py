@@ -23,10 +23,9 @@ import key_material
 import pytest
 from joserfc import jwt
 from joserfc.jwk import ECKey
-from stores.contract import ManualClock, StoreContract
 
 import gatepass
-from gatepass.testing import AuthorizationServer, ProtectedServer
+from gatepass.testing import AuthorizationServer, ManualClock, ProtectedServer, StoreContract
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

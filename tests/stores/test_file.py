@@ -17,12 +17,12 @@ import platformdirs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from stores.contract import ManualClock, StoreContract, taken, trace_of, value, written
 
 from gatepass.errors import StoreError
 from gatepass.stores.base import Entry
 from gatepass.stores.cell import Cell
 from gatepass.stores.file import FileStore, _decode, _encode
+from gatepass.testing.store_contract import ManualClock, StoreContract, taken, trace_of, value, written
 
 RECORD = "token.a.record"
 

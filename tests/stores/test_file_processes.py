@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from stores.contract import ManualClock, value, written
 
 from gatepass.stores.base import Entry
 from gatepass.stores.file import FileStore
+from gatepass.testing.store_contract import ManualClock, value, written
 
 WORKER = Path(__file__).with_name("worker.py")
 PROCESSES = 8

@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from stores.contract import ManualClock, StoreContract
 
 from gatepass.stores.memory import MemoryStore
+from gatepass.testing import ManualClock, StoreContract
 
 
 class TestMemoryStore(StoreContract):

@@ -8,11 +8,11 @@ import tempfile
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, rule
-from stores.contract import ManualClock
 
 from gatepass.stores.base import Lease, Store
 from gatepass.stores.file import FileStore
 from gatepass.stores.memory import MemoryStore
+from gatepass.testing.store_contract import ManualClock
 
 NAMES = st.sampled_from(["token.a", "metadata.a"])
 OWNERS = st.sampled_from(["one", "two"])

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, TypeVar
 from gatepass.core.secret import CommandReference, Secret
 from gatepass.core.world import AssertionSource, Contact, Instant, Notice, Person, PrivateKey, Signer
 from gatepass.engine.callables import called
-from gatepass.engine.references import read
 from gatepass.errors import ConfigurationError, GatepassError
+from gatepass.references import read
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

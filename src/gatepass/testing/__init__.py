@@ -10,6 +10,10 @@ Nothing here shares code with the client side of gatepass: if both sides shared 
 
 from __future__ import annotations
 
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from gatepass.testing.authorization_server import AuthorizationServer
 from gatepass.testing.bindings import Binding
 from gatepass.testing.certificates import Certificates
@@ -20,14 +24,32 @@ from gatepass.testing.registration import Registration
 from gatepass.testing.tls import Tls
 from gatepass.testing.trouble import Trouble
 
+if TYPE_CHECKING:
+    from gatepass.testing.store_contract import ManualClock, StoreContract
+
 __all__ = [
     "AuthorizationServer",
     "Binding",
     "Certificates",
     "Client",
+    "ManualClock",
     "ProtectedServer",
     "Registration",
     "RequestRecord",
+    "StoreContract",
     "Tls",
     "Trouble",
 ]
+
+_CONTRACT = "gatepass.testing.store_contract"
+
+
+def __getattr__(name: str) -> object:
+    if name not in {"ManualClock", "StoreContract"}:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    import pytest  # only for those who have it
+
+    if _CONTRACT not in sys.modules:
+        pytest.register_assert_rewrite(_CONTRACT)
+    return getattr(import_module(_CONTRACT), name)
