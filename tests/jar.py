@@ -223,6 +223,8 @@ class JarWorld:
         return json_answer(self.documents[request.url])
 
 
+_SAID_OF_EVERY_TOKEN = {"token_obtained", "token_rejected", "token_failed", "issuer_not_pinned"}
+
 Answer = float | GatepassError | None
 """A token that lives so many seconds (None: it does not say), or a refusal."""
 
@@ -338,7 +340,9 @@ class Jar:
     def codes(self) -> list[str]:
         """What was said, by its codes, but for what is said of every token."""
         return [
-            notice.code for notice in self.world.notices if notice.code not in {"token_obtained", "issuer_not_pinned"}
+            notice.code
+            for notice in self.world.notices
+            if notice.level != "debug" and notice.code not in _SAID_OF_EVERY_TOKEN
         ]
 
     def pump(self) -> None:

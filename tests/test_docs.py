@@ -334,14 +334,15 @@ def constants(value: ast.expr | None) -> list[str]:
             return []
 
 
-def rows(heading: str) -> list[str]:
-    """The first column of the table of codes under a heading of the page about errors."""
-    section = TEXT[ROOT / "docs" / "errors.md"].partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+def rows(heading: str, page: str = "errors.md") -> list[str]:
+    """The first column of the table of codes under a heading of a page."""
+    section = TEXT[ROOT / "docs" / page].partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
     return re.findall(r"^\| `?([a-z0-9_]+)`? \|", section.partition("|---")[2], re.MULTILINE)
 
 
 def test_the_page_about_errors_has_every_code_and_no_other() -> None:
     written = [(heading, code) for heading in dict.fromkeys(RAISED_BY.values()) for code in rows(heading)]
+    written += [("What the log says", code) for code in rows("Events", "watching.md")]
     assert len(written) == len(set(written))
     assert set(written) == codes_of_the_source()
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from gatepass.client_auth.tls_client import TlsClient
     from gatepass.core.secret import Secret
     from gatepass.core.world import Signer
+    from gatepass.engine.event import Event
+    from gatepass.engine.status import Status
     from gatepass.engine.token_http import TokenHttp
     from gatepass.errors import (
         ConfigurationError,
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from gatepass.integrations.auth import Auth
     from gatepass.integrations.client import AuthorizedAsyncClient, AuthorizedClient
     from gatepass.integrations.mcp import McpHttpClient, authorization_error, connect
+    from gatepass.integrations.telemetry import Telemetry
     from gatepass.profiles.authorization_code import AuthorizationCode
     from gatepass.profiles.client_credentials import ClientCredentials
     from gatepass.profiles.enterprise import EnterpriseAuthorization, IdentityProvider
@@ -49,6 +52,7 @@ __all__ = [
     "ConfigurationError",
     "EnterpriseAuthorization",
     "Entry",
+    "Event",
     "FileStore",
     "GatepassError",
     "IdentityProvider",
@@ -61,8 +65,10 @@ __all__ = [
     "Secret",
     "SignInRequiredError",
     "Signer",
+    "Status",
     "Store",
     "StoreError",
+    "Telemetry",
     "TlsClient",
     "TokenHttp",
     "UnreachableError",
@@ -83,6 +89,7 @@ _ROOMS = {
     "ConfigurationError": "errors",
     "EnterpriseAuthorization": "profiles.enterprise",
     "Entry": "stores.base",
+    "Event": "engine.event",
     "FileStore": "stores.file",
     "GatepassError": "errors",
     "IdentityProvider": "profiles.enterprise",
@@ -95,8 +102,10 @@ _ROOMS = {
     "Secret": "core.secret",
     "SignInRequiredError": "errors",
     "Signer": "core.world",
+    "Status": "engine.status",
     "Store": "stores.base",
     "StoreError": "errors",
+    "Telemetry": "integrations.telemetry",
     "TlsClient": "client_auth.tls_client",
     "TokenHttp": "engine.token_http",
     "UnreachableError": "errors",

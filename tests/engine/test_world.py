@@ -19,11 +19,11 @@ import pytest
 from canary import assert_hidden
 from key_material import pem
 
+from gatepass import references
 from gatepass.core.http import HttpRequest
 from gatepass.core.secret import Secret
 from gatepass.core.target import Target
 from gatepass.core.world import Contact, Notice, PrivateKey
-from gatepass.engine import references
 from gatepass.engine import world as world_module
 from gatepass.engine.shelf import Shelf
 from gatepass.engine.token_http import TokenHttp

@@ -89,6 +89,8 @@ class Tokens:
         self.notices: list[Notice] = []
         self.nonce: str | None = None
         self.world = self
+        self.watched = False
+        self.used = self.told.append
         self.wanted: list[tuple[str, ...] | None] = []
         """What to ask for at each 403."""
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from gatepass.core.http import HttpRequest, HttpResponse
 
-__all__ = ["Ask", "AssertionSource", "Contact", "Instant", "Notice", "Person", "PrivateKey", "Signer", "World"]
+__all__ = ["Ask", "AssertionSource", "Contact", "Fact", "Instant", "Notice", "Person", "PrivateKey", "Signer", "World"]
 
 Record = TypeVar("Record")
 
@@ -34,20 +34,26 @@ class Instant(Value, frozen=True, kw_only=True):
     mono: float
 
 
+Fact = str | float | bool | None
+"""What is known of something that happened: a number of seconds, a code, a name. Never a secret."""
+
+
 class Notice(Value, frozen=True, kw_only=True):
-    """Something a person should hear about.
+    """Something that happened: a person should hear of it, or a machine count it.
 
     Attributes:
         code: a stable name, such as ``"issuer_not_pinned"``.
         text: a sentence without secrets.
         level: how loud, by the names of `logging`.
         once: said once for one identity, however often it happens.
+        facts: the same for machines.
     """
 
     code: str
     text: str
     level: Literal["debug", "info", "warning"] = "info"
     once: bool = False
+    facts: Mapping[str, Fact] = {}
 
 
 class Signer(Protocol):

@@ -15,7 +15,18 @@ from gatepass.core.world import Notice
 from gatepass.discovery import discover
 from gatepass.dpop import proof_key
 from gatepass.engine.sign_out import revoked
-from gatepass.engine.wording import bug_of_ours, still_known, still_usable, token_obtained, without_steps
+from gatepass.engine.wording import (
+    attempt_failed,
+    bug_of_ours,
+    is_closed,
+    lease_busy,
+    lease_taken,
+    still_known,
+    still_usable,
+    there_is_none,
+    token_obtained,
+    without_steps,
+)
 from gatepass.errors import ConfigurationError, GatepassError, RemoteError, SignInRequiredError, StoreError
 from gatepass.lifecycle.policy import Held, State, asked_for, decide, hold
 from gatepass.lifecycle.record import TokenRecord
@@ -52,12 +63,14 @@ class Flight:
         awaited: somebody waits for the outcome, so that a person may be asked.
         needs: the scopes that the token must be asked for with, beyond the usual ones.
         called_off: the token was forgotten meanwhile; what comes is for nobody.
+        busy: how many workers are at it: one, or none while it waits for its time.
         delay_s: when to take off, in seconds from the launch.
         epoch: the pool's epoch at its start.
     """
 
     __slots__ = (
         "_attempts",
+        "_began",
         "_launched",
         "_lease",
         "_modest",
@@ -65,6 +78,7 @@ class Flight:
         "_source",
         "_unleased",
         "awaited",
+        "busy",
         "called_off",
         "delay_s",
         "epoch",
@@ -76,6 +90,7 @@ class Flight:
     def __init__(self, source: Source) -> None:
         self._source = source
         self._attempts = 0
+        self._began: Instant | None = None
         self._launched = False
         self._modest = False
         self._reread = False
@@ -86,6 +101,7 @@ class Flight:
         self.awaited = False
         self.needs: tuple[str, ...] = ()
         self.called_off = False
+        self.busy = 0
         self.delay_s = 0.0
         self.epoch = source.pool.epoch
 
@@ -101,13 +117,19 @@ class Flight:
         source = self._source
         known = source.discovery
         server = (known.server.token_endpoint if known else None) or source.target.issuer or source.target.endpoint
-        if delay_s > 0:
+        if delay_s > 0 and source.closed:
+            self._land(is_closed())
+        elif delay_s > 0:
             source.pool.run_later(delay_s, origin(server), self._run)
         else:
             source.pool.run(origin(server), self._run)
 
     def _run(self) -> None:
         """One stretch on a worker. Whatever happens, somebody hears of it, and nobody sees this stack's locals."""
+        with self._source.pool.lock:
+            if self.called_off:
+                return
+            self.busy += 1
         try:
             failure = self._try()
             if failure is not None:
@@ -116,6 +138,9 @@ class Flight:
         except BaseException as leaving:  # a bug, or Ctrl-C in a thread that mints for want of workers
             self._land(bug_of_ours(leaving))  # leave nobody behind
             raise
+        finally:
+            with self._source.pool.lock:
+                self.busy -= 1
 
     def _try(self) -> GatepassError | None:
         """Advance; what stopped it, without the frames that may hold a secret."""
@@ -133,8 +158,6 @@ class Flight:
     def _advance(self) -> None:
         source = self._source
         now = source.world.now()
-        if self.called_off:
-            return
         self._load()
         if self._serve(now):
             return
@@ -209,7 +232,9 @@ class Flight:
         """Whether the lease is ours, and there still is something to renew."""
         source = self._source
         if self._lease is not None:
+            source.world.notice(lease_taken(self._lease))
             return not self._renewed_meanwhile(now)
+        source.world.notice(lease_busy())
         held = source.held
         if held is not None and source.usable(held, now) and asked_for(held, self.needs):
             source.failures.postpone(now)
@@ -242,8 +267,10 @@ class Flight:
     def _mint(self) -> None:
         source = self._source
         self._attempts += 1
+        self._began = source.world.now()
         known = self._known(self._discovered())
-        obtained = self._renewed(known) or obtain(source.world, source.profile, known)
+        renewed = self._renewed(known)
+        obtained = renewed or obtain(source.world, source.profile, known)
         record = self._record(obtained, known)
         now = source.world.now()
         held = hold(record, now, source.policy, source.share(), known.proof_key)
@@ -257,7 +284,8 @@ class Flight:
             source.shelf.keep_challenge(source.challenge)
         source.failures.clear()
         self._give_back()
-        source.world.notice(token_obtained(record))
+        by = type(source.profile).__name__ if renewed is None else "refresh_token"
+        source.world.notice(token_obtained(record, by=by, took_s=now.mono - self._began.mono))
         if not source.landed(self, held):  # called off just now
             self._undo(record)
 
@@ -377,6 +405,7 @@ class Flight:
     def _fail(self, error: GatepassError) -> None:
         """Try once more where that can help somebody in time; else say why there is no token."""
         source = self._source
+        self._report(error)
         if self.called_off:
             return
         if error.error == "invalid_client" and not self._reread:
@@ -399,7 +428,7 @@ class Flight:
         now = source.world.now()
         with source.pool.lock:
             patient = any(waiter.until > now.mono + wait_s for waiter in self.waiters)
-        if error.retryable and patient and self._attempts < source.policy.attempts:
+        if error.retryable and patient and self._attempts < source.policy.attempts and not source.closed:
             self._again_in(wait_s)
             return
         held = source.held
@@ -407,7 +436,15 @@ class Flight:
             source.world.notice(still_usable(error))
             source.landed(self, held, error)
         else:
+            source.world.notice(there_is_none(error))
             self._land(error)
+
+    def _report(self, error: GatepassError) -> None:
+        """What stopped an attempt at the authorization server."""
+        began, self._began = self._began, None
+        if began is not None:
+            took_s = self._source.world.now().mono - began.mono
+            self._source.world.notice(attempt_failed(error, attempt=self._attempts, took_s=took_s))
 
     def _fail_step_up(self, error: GatepassError) -> None:
         """The server does not give more scopes: that concerns those who want them, and nobody else."""

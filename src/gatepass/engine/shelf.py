@@ -29,6 +29,9 @@ __all__ = ["Shelf"]
 _REST_S = 10.0
 """How long a store that failed is left alone: as long as a caller waits, so that it costs a caller one failure."""
 
+_HOST = os.uname().nodename if hasattr(os, "uname") else os.environ.get("COMPUTERNAME", "")
+"""Tells an operator which machine renews."""
+
 _KINDS: dict[type[object], str] = {Registration: "registration", KnownServer: "server"}
 """What the steps of the protocol keep, and what that is called."""
 
@@ -183,12 +186,23 @@ class Shelf:
         Raises:
             StoreError: the store can't say.
         """
-        owner = held.owner if held else f"{os.getpid()}.{self._world.random_bytes(8).hex()}"
+        owner = held.owner if held else f"{_HOST}.{os.getpid()}.{self._world.random_bytes(8).hex()}"
         return self._try("lease", lambda: self._store.acquire(self._token, owner, ttl_s))
 
     def give_back(self, lease: Lease) -> None:
         """Let the next one renew."""
         self._attempt("lease", lambda: self._store.release(lease), None)
+
+    def peek(self) -> tuple[TokenRecord | None, Lease | None]:
+        """The token that is kept and who may renew it, for somebody who only wants to know.
+
+        Raises:
+            StoreError: the store can't say.
+        """
+        self._rest_until_mono = float("-inf")
+        entry = self._try("read", lambda: self._store.read(self._token))
+        record = None if entry is None else decode(entry.value, TokenRecord)
+        return record, self._try("lease", lambda: self._store.holder(self._token))
 
     def _read(self, name: str, kind: type[Record]) -> Record | None:
         entry = self._look(name)

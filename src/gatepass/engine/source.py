@@ -20,6 +20,7 @@ from gatepass.engine.binding import Binding
 from gatepass.engine.flight import Flight
 from gatepass.engine.shelf import Shelf
 from gatepass.engine.wake import ThreadWaiter, Waiter, task_waiter
+from gatepass.engine.wording import is_closed, token_loaded, token_rejected, token_used, waited
 from gatepass.engine.work import A_DAY_S, do, do_async
 from gatepass.errors import GatepassError, UnreachableError
 from gatepass.keys.thumbprint import thumbprint
@@ -58,6 +59,8 @@ class Source:
         discovery: what was discovered, once it is known.
         failures: what failed since the last token.
         binding: what tokens are bound to.
+        watched: somebody is told of each use of a token.
+        closed: no more tokens are made; the one at hand still serves.
         rediscover: what is kept of an earlier discovery is not to be trusted.
     """
 
@@ -71,6 +74,7 @@ class Source:
         pool: Pool,
         policy: Policy,
         dpop: PrivateKey | Signer | bool = False,
+        watched: bool = False,
     ) -> None:
         self.profile = profile
         self.target = target
@@ -85,9 +89,12 @@ class Source:
         self.challenge: ResourceChallenge | None = None
         self.discovery: Discovery | None = None
         self.rediscover = False
+        self.closed = False
+        self.watched = watched
         self.failures = Failures(policy)
         self._held: Held | None = None
         self._flight: Flight | None = None
+        self._farewells: set[Waiter] = set()
         self._loaded = False
         self._rejected = 0
         self._forced_mono = float("-inf")
@@ -146,7 +153,7 @@ class Source:
             joined.wait(joined.until - self.world.now().mono)
         finally:
             self.leave(joined)
-        return self._result(joined, patience_s)
+        return self._outcome(joined, patience_s)
 
     async def _await(self, patience_s: float, *, bare_ok: bool = False, needs: Scopes = ()) -> Held | None:
         joined = self.join(task_waiter, patience_s, bare_ok=bare_ok, needs=needs)
@@ -157,7 +164,7 @@ class Source:
             await joined.wait(joined.until - self.world.now().mono)
         finally:
             self.leave(joined)
-        return self._result(joined, patience_s)
+        return self._outcome(joined, patience_s)
 
     def join(
         self,
@@ -189,11 +196,13 @@ class Source:
             if held is not None and not refused and state is State.FRESH:
                 return held
             if held is not None and not refused and state is State.STALE:
-                if flight is None and now.mono >= self.failures.not_before_mono:
+                if flight is None and not self.closed and now.mono >= self.failures.not_before_mono:
                     flight = self._flight = Flight(self)
                     flight.wanted = True
                 waiter: AnyWaiter | None = None
             else:
+                if flight is None and self.closed:
+                    raise is_closed()
                 if bare_ok and flight is None and self._loaded and not self.can_ask_first:
                     return None
                 if flight is None:
@@ -228,16 +237,19 @@ class Source:
             held = self._held
             if held is not None and held.generation > generation:
                 return True
+            news = self._rejected < generation
             self._rejected = max(self._rejected, generation)
             self.ready = None
             flight = self._live_flight()
-            if flight is None:
-                if not self._may_force(now):
-                    return False
+            if flight is None and not self.closed and self._may_force(now):
                 flight = self._force(now)
-            flight.wanted = flight.awaited = True
-        flight.launch()
-        return True
+            if flight is not None:
+                flight.wanted = flight.awaited = True
+        if news and held is not None:
+            self.world.notice(token_rejected(held, now))
+        if flight is not None:
+            flight.launch()
+        return flight is not None
 
     def step_up(self, held: Held, challenge: ResourceChallenge, operation: str) -> Scopes | None:
         """The resource wants more scopes than the token has (RFC 6750 §3.1): those to ask for, or None if it is no use.
@@ -280,12 +292,65 @@ class Source:
                 waiters, flight.waiters = flight.waiters, set()
         for waiter in waiters:
             waiter.settle(GatepassError("The token was forgotten while it was on its way.", code="forgotten"))
+        self._say_farewell()
         return held
+
+    def close(self, patience_s: float) -> None:
+        """Make no more tokens, and wait for the one that is on its way; blocks the calling thread.
+
+        Args:
+            patience_s: how long to wait, in seconds.
+        """
+        farewell = self._closing(ThreadWaiter, patience_s)
+        if farewell is not None:
+            self.pool.help(lambda: farewell.done, patience_s)
+            farewell.wait(patience_s)
+
+    async def aclose(self, patience_s: float) -> None:
+        """As `close`, for a task of asyncio or trio."""
+        farewell = self._closing(task_waiter, patience_s)
+        if farewell is not None:
+            self.pool.help(lambda: farewell.done, patience_s)
+            await farewell.wait(patience_s)
+
+    def _closing(self, make_waiter: Callable[[float, bool], AnyWaiter], patience_s: float) -> AnyWaiter | None:
+        """Call off a renewal that only waits for its time; a waiter for the end of one whose answer may be coming."""
+        waiters: set[Waiter] = set()
+        farewell: AnyWaiter | None = None
+        with self.pool.lock:
+            self.closed = True
+            flight = self._live_flight()
+            if flight is not None and flight.busy:
+                farewell = make_waiter(self.world.now().mono + patience_s, False)
+                self._farewells.add(farewell)
+            elif flight is not None:
+                self._flight = None
+                flight.called_off = True
+                waiters, flight.waiters = flight.waiters, set()
+        for waiter in waiters:
+            waiter.settle(is_closed())
+        return farewell
+
+    def _say_farewell(self) -> None:
+        """Wake those who wait for the end of the last renewal."""
+        farewells: set[Waiter] = set()
+        with self.pool.lock:
+            if self._flight is None:
+                farewells, self._farewells = self._farewells, farewells
+        for farewell in farewells:
+            farewell.settle(None)
+
+    def used(self, held: Held) -> None:
+        """A token goes along with a request. Told to who watches, and else to nobody: it is on the hot path."""
+        self.world.notice(token_used(held, self.world.now()))
 
     def stored(self) -> Held | None:
         """What the store has for this identity; None unless it fits."""
-        signer = self.binding.signer()
-        record = self.shelf.token()
+        signer = self.binding.signer()  # first: it tells the shelf the token's name
+        return self.placed(self.shelf.token(), signer)
+
+    def placed(self, record: TokenRecord | None, signer: Signer | None) -> Held | None:
+        """A stored token on the clocks of this process; None unless it fits."""
         if record is None or record.generation <= self._rejected or not self._fits(record, signer):
             return None
         key = None if signer is None or record.key_algorithm is None else proof_key(signer, (record.key_algorithm,))
@@ -313,7 +378,8 @@ class Source:
                 return False
             if self._flight is flight:
                 self._flight = None
-            return True
+        self._say_farewell()
+        return True
 
     def remember(self, challenge: ResourceChallenge | None) -> None:
         """A challenge that was kept earlier; one that the resource has just given stands."""
@@ -324,8 +390,9 @@ class Source:
         """The store has been asked; what it had, if that is newer than ours."""
         with self.pool.lock:
             self._loaded = True
-            if held is not None:
-                self._take(held)
+            news = held is not None and self._take(held)
+        if news and held is not None:
+            self.world.notice(token_loaded(held, self.world.now()))
 
     def refresh_token(self, issuer: str) -> Secret | None:
         """What the next token is to be asked for with at that server, if the last one came with something for it."""
@@ -360,6 +427,12 @@ class Source:
         return self._held
 
     @property
+    def renewing(self) -> bool:
+        """Whether a renewal is under way here."""
+        with self.pool.lock:
+            return self._live_flight() is not None
+
+    @property
     def rejected(self) -> int:
         """The newest generation that the resource refused."""
         return self._rejected
@@ -387,6 +460,7 @@ class Source:
         for waiter in waiters:
             short = failure is not None and isinstance(outcome, Held) and not asked_for(outcome, waiter.needs)
             waiter.settle(failure if short else outcome)
+        self._say_farewell()
         return wanted
 
     def failed(self, error: GatepassError) -> tuple[GatepassError, float]:
@@ -413,11 +487,13 @@ class Source:
         self._flight = Flight(self)
         return self._flight
 
-    def _take(self, held: Held) -> None:
-        """A newer generation replaces what is held; an older one never does."""
-        if self._held is None or held.generation > self._held.generation:
-            self._held, self._epoch = held, self.pool.epoch
-            self.ready = held if held.generation > self._rejected else None
+    def _take(self, held: Held) -> bool:
+        """A newer generation replaces what is held; an older one never does. Whether this one does."""
+        if self._held is not None and held.generation <= self._held.generation:
+            return False
+        self._held, self._epoch = held, self.pool.epoch
+        self.ready = held if held.generation > self._rejected else None
+        return True
 
     def leave(self, waiter: Waiter) -> None:
         with self.pool.lock:
@@ -425,14 +501,18 @@ class Source:
             if flight is not None:
                 flight.waiters.discard(waiter)
 
-    def _result(self, waiter: Waiter, patience_s: float) -> Held | None:
-        if waiter.done:  # looked at first: the outcome is there before it
-            if isinstance(waiter.outcome, GatepassError):
-                raise waiter.outcome.again()
-            return waiter.outcome
+    def _outcome(self, waiter: Waiter, patience_s: float) -> Held | None:
+        outcome = waiter.outcome if waiter.done else self._too_late(patience_s)  # `done` comes after the outcome
+        for_s = self.world.now().mono - (waiter.until - patience_s)
+        self.world.notice(waited(for_s, outcome if isinstance(outcome, GatepassError) else None))
+        if isinstance(outcome, GatepassError):
+            raise outcome.again()
+        return outcome
+
+    def _too_late(self, patience_s: float) -> UnreachableError:
         last = f" The last attempt: {self.failures.last}" if self.failures.last is not None else ""
         msg = f"No token within {patience_s:g} s; the request for one goes on.{last}"
-        raise UnreachableError(msg, code="deadline", retryable=True, retry_at=self.world.now().wall)
+        return UnreachableError(msg, code="deadline", retryable=True, retry_at=self.world.now().wall)
 
     def _remaining_s(self, now: Instant) -> float:
         held = self._held

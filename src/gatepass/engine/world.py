@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, TypeVar
 from gatepass.core.secret import CommandReference, Secret
 from gatepass.core.world import AssertionSource, Contact, Instant, Notice, Person, PrivateKey, Signer
 from gatepass.engine.callables import called
+from gatepass.engine.event import Event
+from gatepass.engine.wording import answered, listener_failed, unanswered
 from gatepass.errors import ConfigurationError, GatepassError
 from gatepass.references import read
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from gatepass.core.http import HttpRequest, HttpResponse
+    from gatepass.engine.event import Listener
     from gatepass.engine.shelf import Shelf
     from gatepass.engine.token_http import TokenHttp
     from gatepass.signers.key_ring import KeyRing
@@ -45,6 +48,8 @@ class RealWorld:
     Args:
         http: the token client.
         keys: the keys of this process.
+        resource: what events are about.
+        on_event: is told of them.
 
     Attributes:
         shelf: where steps find again what they keep; its owner puts it here.
@@ -52,15 +57,26 @@ class RealWorld:
 
     shelf: Shelf
 
-    def __init__(self, http: TokenHttp, keys: KeyRing) -> None:
+    def __init__(self, http: TokenHttp, keys: KeyRing, *, resource: str = "", on_event: Listener | None = None) -> None:
         self._http = http
         self._keys = keys
+        self._resource = resource
+        self._on_event = on_event
         self._said: set[tuple[str, str]] = set()
         self._seen: dict[Secret, bytes] = {}
         self._nonces: dict[str, str] = {}
 
     def send(self, request: HttpRequest) -> HttpResponse:
-        return self._http.send(request)
+        began = time.monotonic()
+        try:
+            response = self._http.send(request)
+        except GatepassError as failure:
+            error = failure.again()
+        else:
+            self.notice(answered(request, response.status, time.monotonic() - began))
+            return response
+        self.notice(unanswered(request, error, time.monotonic() - began))
+        raise error
 
     def now(self) -> Instant:
         return Instant(wall=time.time(), mono=time.monotonic())
@@ -158,8 +174,35 @@ class RealWorld:
             if (notice.code, notice.text) in self._said or len(self._said) >= _MAX_SAID:
                 return
             self._said.add((notice.code, notice.text))
-        with suppress(Exception):  # a filter or handler may be anybody's; its trouble must not cost a token
-            _log.log(_LEVELS[notice.level], "%s", notice.text, extra={"gatepass_code": notice.code})
+        _log_it(notice)
+        if self._on_event is not None:
+            self._tell(self._on_event, notice)
+
+    def _tell(self, listener: Listener, notice: Notice) -> None:
+        event = Event(
+            code=notice.code,
+            text=notice.text,
+            level=notice.level,
+            at=time.time(),
+            resource=self._resource,
+            identity=self.shelf.names[0],
+            facts=notice.facts,
+        )
+        try:
+            listener(event)
+        except Exception as problem:  # noqa: BLE001 - it is anybody's; its trouble must not cost a token
+            complaint = listener_failed(type(problem).__name__)
+        else:
+            return
+        if (complaint.code, complaint.text) not in self._said:
+            self._said.add((complaint.code, complaint.text))
+            _log_it(complaint)
+
+
+def _log_it(notice: Notice) -> None:
+    with suppress(Exception):  # a filter or handler may be anybody's; its trouble must not cost a token
+        extra = {"gatepass_code": notice.code, "gatepass_facts": dict(notice.facts)}
+        _log.log(_LEVELS[notice.level], "%s", notice.text, extra=extra)
 
 
 def _mark(value: str) -> bytes:

@@ -23,9 +23,11 @@ if TYPE_CHECKING:
 __all__ = [
     "check_deadline",
     "check_http",
+    "check_listener",
     "check_profile",
     "check_store",
     "check_subject",
+    "check_timeout",
     "checked_audience",
     "checked_dpop",
     "checked_extra",
@@ -106,6 +108,22 @@ def check_deadline(deadline_s: object) -> None:
     if deadline_s is not None and not is_duration(deadline_s, most_s=_LONGEST_DEADLINE_S):
         msg = f"deadline_s is {deadline_s!r}; it must be a number of seconds, more than 0 and at most a day (86400)."
         raise ConfigurationError(msg, code="deadline_invalid")
+
+
+def check_timeout(timeout_s: object) -> None:
+    """Refuse a wait of no time, of more than a day, or of what is no number."""
+    if not is_duration(timeout_s, most_s=_LONGEST_DEADLINE_S):
+        msg = f"timeout_s is {timeout_s!r}; it must be a number of seconds, more than 0 and at most a day (86400)."
+        raise ConfigurationError(msg, code="timeout_invalid")
+
+
+def check_listener(on_event: object) -> None:
+    """Refuse what can't be called, and the class of what could be."""
+    if on_event is None or (callable(on_event) and not isinstance(on_event, type)):
+        return
+    what = f"the class {on_event.__name__}" if isinstance(on_event, type) else f"of the type {type(on_event).__name__}"
+    msg = f"on_event is {what}. Give a callable that takes an Event, such as print or Telemetry()."
+    raise ConfigurationError(msg, code="on_event_invalid")
 
 
 def check_http(http: object) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, Self
 
 import httpx2
 
@@ -11,6 +11,7 @@ from gatepass.core.target import Target
 from gatepass.engine.pool import shared_pool
 from gatepass.engine.sign_out import sign_out
 from gatepass.engine.source import Source
+from gatepass.engine.status import Status, status_of
 from gatepass.engine.token_http import TokenHttp
 from gatepass.engine.world import RealWorld
 from gatepass.errors import ConfigurationError
@@ -23,10 +24,13 @@ from gatepass.stores.memory import MemoryStore
 if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncGenerator, Generator, Iterable, Mapping
+    from types import TracebackType
 
     import httpx
 
     from gatepass.client_auth.private_key_jwt import KeyMaterial
+    from gatepass.engine.event import Listener
+    from gatepass.lifecycle.policy import Held
     from gatepass.profiles.base import Profile
     from gatepass.stores.base import Store
 
@@ -70,6 +74,8 @@ class Auth(httpx2.Auth):
         allow_legacy_discovery: where the resource publishes no metadata and no issuer is pinned, take its own origin
             for its authorization server, as the MCP specification of 2025-03-26 had it.
         tolerate_issuer_slash: take an issuer that differs only by a trailing slash for the same.
+        on_event: a callable that is told of everything that happens, as an `Event`: `Telemetry()`, or one of yours. It
+            is called at once and wherever that is, so it must not wait.
 
     Raises:
         ConfigurationError: an argument does not fit; its name stands in the text.
@@ -98,6 +104,7 @@ class Auth(httpx2.Auth):
         allow_legacy_discovery: bool = False,
         step_up: bool = False,
         tolerate_issuer_slash: bool = False,
+        on_event: Listener | None = None,
     ) -> None:
         kind, masked = type(dpop).__name__, arguments.masked_dpop(dpop)
         del dpop  # so that no frame of a later error holds it in the clear
@@ -107,6 +114,7 @@ class Auth(httpx2.Auth):
         arguments.check_subject(profile, store)
         arguments.check_http(http)
         arguments.check_deadline(deadline_s)
+        arguments.check_listener(on_event)
         endpoint = arguments.checked_resource(resource, allow_http=allow_http)
         target = Target(
             endpoint=endpoint,
@@ -136,10 +144,11 @@ class Auth(httpx2.Auth):
             profile=profile,
             target=target,
             store=store if store is not None else MemoryStore(),
-            world=RealWorld(self._http, _shared_keys),
+            world=RealWorld(self._http, _shared_keys, resource=target.endpoint, on_event=on_event),
             pool=shared_pool(),
             policy=Policy(),
             dpop=key,
+            watched=on_event is not None,
         )
 
     def token(self) -> str:
@@ -148,12 +157,69 @@ class Auth(httpx2.Auth):
         Raises:
             GatepassError: there is none; the reason.
         """
-        return self._source.get(self._deadline_s).record.access_token
+        return self._taken(self._source.get(self._deadline_s))
 
     async def atoken(self) -> str:
         """As `token`, for asyncio and trio."""
-        held = await self._source.aget(self._deadline_s)
+        return self._taken(await self._source.aget(self._deadline_s))
+
+    def _taken(self, held: Held) -> str:
+        if self._source.watched:
+            self._source.used(held)
         return held.record.access_token
+
+    def warm(self) -> None:
+        """Have a token ready before the first request needs it.
+
+        Raises:
+            GatepassError: there is none; the reason.
+        """
+        self._source.get(self._deadline_s)
+
+    async def awarm(self) -> None:
+        """As `warm`, for asyncio and trio."""
+        await self._source.aget(self._deadline_s)
+
+    def status(self) -> Status:
+        """Where the token stands, here and in the store. Nothing is renewed."""
+        return self._source.do(partial(status_of, self._source))
+
+    async def astatus(self) -> Status:
+        """As `status`, for asyncio and trio."""
+        return await self._source.ado(partial(status_of, self._source))
+
+    def close(self, timeout_s: float = 10.0) -> None:
+        """Make no more tokens, and wait for the one that is on its way, so that it reaches the store.
+
+        What is at hand still serves, until it expires; then calls fail with the code ``closed``. Most programs need not
+        close: only a refresh token that is lost at their end costs more than a token request. ``with auth:`` does it.
+
+        Args:
+            timeout_s: how long to wait, in seconds; at most a day.
+        """
+        arguments.check_timeout(timeout_s)
+        self._source.close(timeout_s)
+
+    async def aclose(self, timeout_s: float = 10.0) -> None:
+        """As `close`, for asyncio and trio."""
+        arguments.check_timeout(timeout_s)
+        await self._source.aclose(timeout_s)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
 
     def headers(self, method: str, url: str) -> dict[str, str]:
         """The headers that get a request in; none for a URL outside the resource, which the log hears of once.

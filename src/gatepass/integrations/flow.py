@@ -178,6 +178,8 @@ def authorize(source: Source, reach: Reach, request: Request, unread: type[Excep
     held = source.ready
     if held is None or not (monotonic() < held.fresh_until.mono and time() < held.fresh_until.wall):
         held = yield from _first_contact(source, reach, request, unread)
+    if source.watched and held is not None:
+        source.used(held)
     tried: _Tried | None = None
     while held is not None:
         nonce = source.nonce
@@ -248,6 +250,8 @@ def _stronger(source: Source, request: Request, challenge: ResourceChallenge | N
 def attach(source: Source, request: Request) -> Flow:
     """Put on a request what gets it in, for whoever sends it without an `Auth`."""
     held = yield TOKEN
+    if source.watched:
+        source.used(held)
     if held.proof_key is None:
         _bear(request, held)
     else:

@@ -25,11 +25,15 @@ class Failures:
 
     Attributes:
         last: the last of them; None since there was a token.
+        latest: the last of them, even if there was a token since ...
+        latest_at: ... and when that was, in epoch seconds.
         not_before_mono: when to try again, on the monotonic clock.
     """
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
+        self.latest: GatepassError | None = None
+        self.latest_at: float | None = None
         self.clear()
 
     def clear(self) -> None:
@@ -69,7 +73,8 @@ class Failures:
         else:
             self._silent_until_mono = now.mono + negative_memory_s(self._count, self._policy)
             self.postpone(now)
-        self.last = error
+        self.last = self.latest = error
+        self.latest_at = now.wall
         return error, wait_s
 
     def postpone(self, now: Instant) -> None:
