@@ -87,16 +87,16 @@ def status_of(source: Source) -> Status:
 
 def _with_token(status: Status, held: Held, now: Instant, failures: Failures) -> Status:
     record = held.record
-    renew_in_s = min(held.fresh_until.mono - now.mono, held.fresh_until.wall - now.wall)
+    renew_at = held.fresh_until.wall
     if failures.last is not None:
-        renew_in_s = failures.not_before_mono - now.mono
+        renew_at = now.wall + failures.not_before_mono - now.mono
     return msgspec.structs.replace(
         status,
         issuer=record.issuer,
         generation=held.generation,
         obtained_at=record.obtained_at,
         expires_at=None if record.lifetime_s is None else record.obtained_at + record.lifetime_s,
-        renew_at=now.wall + max(0.0, renew_in_s),
+        renew_at=max(now.wall, renew_at),
         scopes=record.requested if record.scope is None else record.scope,
         refreshable=record.refresh_token is not None,
     )
