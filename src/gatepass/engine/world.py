@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, TypeVar
 from gatepass.core.secret import CommandReference, Secret
 from gatepass.core.world import AssertionSource, Contact, Instant, Notice, Person, PrivateKey, Signer
 from gatepass.engine.callables import called
-from gatepass.engine.event import Event
 from gatepass.engine.wording import answered, listener_failed, unanswered
 from gatepass.errors import ConfigurationError, GatepassError
 from gatepass.references import read
@@ -179,6 +178,8 @@ class RealWorld:
             self._tell(self._on_event, notice)
 
     def _tell(self, listener: Listener, notice: Notice) -> None:
+        from gatepass.engine.event import Event  # only for those who watch
+
         event = Event(
             code=notice.code,
             text=notice.text,

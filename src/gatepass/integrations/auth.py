@@ -11,7 +11,6 @@ from gatepass.core.target import Target
 from gatepass.engine.pool import shared_pool
 from gatepass.engine.sign_out import sign_out
 from gatepass.engine.source import Source
-from gatepass.engine.status import Status, status_of
 from gatepass.engine.token_http import TokenHttp
 from gatepass.engine.world import RealWorld
 from gatepass.errors import ConfigurationError
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
 
     from gatepass.client_auth.private_key_jwt import KeyMaterial
     from gatepass.engine.event import Listener
+    from gatepass.engine.status import Status
     from gatepass.lifecycle.policy import Held
     from gatepass.profiles.base import Profile
     from gatepass.stores.base import Store
@@ -182,10 +182,14 @@ class Auth(httpx2.Auth):
 
     def status(self) -> Status:
         """Where the token stands, here and in the store. Nothing is renewed."""
+        from gatepass.engine.status import status_of  # few ask
+
         return self._source.do(partial(status_of, self._source))
 
     async def astatus(self) -> Status:
         """As `status`, for asyncio and trio."""
+        from gatepass.engine.status import status_of
+
         return await self._source.ado(partial(status_of, self._source))
 
     def close(self, timeout_s: float = 10.0) -> None:
