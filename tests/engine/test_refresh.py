@@ -190,14 +190,88 @@ def test_the_refresh_token_of_the_next_grant_is_a_new_one_and_is_used() -> None:
 
 
 @pytest.mark.parametrize("trouble", [BUSY, DOWN], ids=["busy", "down"])
-def test_a_server_in_trouble_says_nothing_about_the_refresh_token(trouble: HttpResponse | GatepassError) -> None:
+def test_where_a_person_would_have_to_be_asked_a_server_in_trouble_is_tried_again(
+    trouble: HttpResponse | GatepassError,
+) -> None:
     jar = a_jar(trouble, issues("t2"))
+    jar.profile.traits = Traits(attended=True)
     jar.token()
     jar.advance(991)
     caller = waiting(jar.call())
     jar.advance(1)
     assert served(caller.outcome).record.access_token == "t2"
     assert (spent(jar), jar.mints) == (["r1", "r1"], 1)
+
+
+# Where nobody has to be asked, it is tried once.
+
+
+@pytest.mark.parametrize("trouble", [BUSY, DOWN], ids=["busy", "down"])
+@pytest.mark.parametrize("broken", [set(), {"read"}], ids=["store well", "store down meanwhile"])
+def test_after_a_server_in_trouble_the_way_in_is_taken_anew(
+    trouble: HttpResponse | GatepassError, broken: set[str]
+) -> None:
+    store = Fragile()
+    jar = a_jar(trouble, store=store)
+    jar.token()
+    jar.advance(991)
+    caller = waiting(jar.call())
+    jar.pump()
+    store.broken = broken
+    jar.advance(1)
+    assert served(caller.outcome).generation == 2
+    assert (spent(jar), jar.mints) == (["r1"], 2)
+
+
+def test_it_leaves_the_store_before_it_is_sent() -> None:
+    jar = a_jar(store=Fragile())
+    seen: list[str | None] = []
+
+    def reply(path: str, form: dict[str, str]) -> HttpResponse:
+        seen.append(kept(jar).refresh_token)
+        return issues("t2", "r2")
+
+    jar.world.reply = reply
+    jar.token()
+    jar.advance(991)
+    jar.token()
+    assert (seen, kept(jar).refresh_token) == ([None], "r2")
+
+
+@pytest.mark.parametrize("knew", [False, True], ids=["a restart", "one who had seen it"])
+def test_what_one_who_was_killed_may_have_spent_is_not_tried_again(knew: bool) -> None:
+    store = SharedMemory()
+    jar = a_jar(store=store)
+    jar.token()
+    other = a_restart(jar)
+    other.world.dice = 0.25  # another owner of the lease
+    if knew:
+        other.token()
+    jar.advance(991)
+
+    def killed(path: str, form: dict[str, str]) -> HttpResponse:
+        raise KeyboardInterrupt
+
+    jar.world.reply = killed
+    jar.call()
+    with pytest.raises(KeyboardInterrupt):
+        jar.pump()
+    assert spent(jar) == ["r1"]
+    lapse = jar.source.shelf.peek()[1]
+    assert lapse is not None
+    store.release(lapse)
+    other.token()
+    assert (spent(other), other.mints) == ([], 1)
+
+
+def test_if_it_can_not_leave_the_store_it_is_not_sent() -> None:
+    store = Fragile()
+    jar = a_jar(store=store)
+    jar.token()
+    jar.advance(991)
+    store.broken = {"write"}
+    assert jar.token().generation == 2
+    assert (spent(jar), jar.mints) == ([], 2)
 
 
 def test_a_refused_client_is_refused_with_its_refresh_token_too() -> None:
@@ -221,7 +295,12 @@ def test_a_rotated_refresh_token_replaces_the_old_one_before_anything_else_is_ke
     store.asked.clear()
     jar.token()
     assert (kept(jar).refresh_token, kept(jar).generation) == ("r2", 2)
-    assert [step for step in store.asked if step.startswith("write")][1:] == ["write token", "write challenge"]
+    assert [step for step in store.asked if step.startswith("write")] == [
+        "write metadata",
+        "write token",  # the refresh token leaves
+        "write token",
+        "write challenge",
+    ]
 
 
 def test_where_the_metadata_was_found_on_the_way_the_token_is_kept_before_it() -> None:
@@ -233,7 +312,11 @@ def test_where_the_metadata_was_found_on_the_way_the_token_is_kept_before_it() -
     store.asked.clear()
     jar.token()
     assert [path for path, _ in jar.world.posted] == ["/token", "/new"]
-    assert [step for step in store.asked if step.startswith("write")] == ["write token", "write metadata"]
+    assert [step for step in store.asked if step.startswith("write")] == [
+        "write token",  # the refresh token leaves
+        "write token",
+        "write metadata",
+    ]
 
 
 def test_a_token_that_lives_no_time_is_kept_for_its_refresh_token() -> None:

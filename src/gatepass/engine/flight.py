@@ -327,14 +327,24 @@ class Flight:
     def _renewed(self, known: Known) -> Obtained | None:
         """By the refresh token of the last token, unless others may use it or more is wanted than was asked for then.
 
-        That the usual scopes are other ones by now is no reason to ask a person again.
+        That the usual scopes are other ones by now is no reason to ask a person again. Where nobody has to be asked, a
+        refresh token is tried once: it leaves the store first, so that if we are killed, or no answer comes, nobody
+        tries it again that a server may have taken already. In the place of asking a person, it is worth another try.
         """
         source, held = self._source, self._source.held
         wanted = known.stepped if source.profile.traits.attended else scopes_wanted(known)
         refresh_token = source.refresh_token(known.discovery.server.issuer)
         if held is None or refresh_token is None or self._unleased or not asked_for(held, wanted):
             return None
-        obtained = renew(source.world, source.profile, known, refresh_token, held.record.client_id)
+        once = not source.profile.traits.attended
+        if once and not source.shelf.withdraw_refresh_token(held.record, self._lease):
+            return None
+        try:
+            obtained = renew(source.world, source.profile, known, refresh_token, held.record.client_id)
+        except GatepassError:
+            if once:
+                source.refresh_refused()  # who knows how far it got
+            raise
         if obtained is None:
             source.refresh_refused()
             self._prolong()

@@ -10,6 +10,8 @@ import os
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
+import msgspec
+
 from gatepass.core.world import Notice
 from gatepass.discovery import Discovery, KnownServer
 from gatepass.errors import StoreError
@@ -119,6 +121,11 @@ class Shelf:
             newer = self.token()
             if newer is not None and newer.generation >= record.generation:
                 return
+
+    def withdraw_refresh_token(self, record: TokenRecord, lease: Lease | None) -> bool:
+        """Leave a token without its refresh token, which is about to be spent; whether nobody else can find it now."""
+        without = msgspec.structs.replace(record, refresh_token=None)
+        return self._write(self._token, encode(without), fence=lease.fence if lease else None)
 
     def keep_discovery(self, discovery: Discovery) -> None:
         """Keep what was discovered."""

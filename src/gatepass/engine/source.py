@@ -391,6 +391,8 @@ class Source:
         with self.pool.lock:
             self._loaded = True
             news = held is not None and self._take(held)
+            if held is not None and held.record.refresh_token is None:
+                self._spent = max(self._spent, held.generation)  # somebody has taken it to spend it
         if news and held is not None:
             self.world.notice(token_loaded(held, self.world.now()))
 
