@@ -37,8 +37,11 @@ if TYPE_CHECKING:
     from gatepass.profiles.enterprise import EnterpriseAuthorization, IdentityProvider
     from gatepass.profiles.workload_identity import WorkloadIdentity
     from gatepass.stores.base import Entry, Lease, Store
+    from gatepass.stores.encrypted import EncryptedStore
     from gatepass.stores.file import FileStore
+    from gatepass.stores.key_value import KeyValueStore
     from gatepass.stores.memory import MemoryStore
+    from gatepass.stores.redis import RedisStore
 
 __all__ = [
     "Ambient",
@@ -50,17 +53,20 @@ __all__ = [
     "ClientCredentials",
     "ClientSecret",
     "ConfigurationError",
+    "EncryptedStore",
     "EnterpriseAuthorization",
     "Entry",
     "Event",
     "FileStore",
     "GatepassError",
     "IdentityProvider",
+    "KeyValueStore",
     "Lease",
     "McpHttpClient",
     "MemoryStore",
     "PrivateKeyJwt",
     "PublicClient",
+    "RedisStore",
     "RemoteError",
     "Secret",
     "SignInRequiredError",
@@ -87,17 +93,20 @@ _ROOMS = {
     "ClientCredentials": "profiles.client_credentials",
     "ClientSecret": "client_auth.client_secret",
     "ConfigurationError": "errors",
+    "EncryptedStore": "stores.encrypted",
     "EnterpriseAuthorization": "profiles.enterprise",
     "Entry": "stores.base",
     "Event": "engine.event",
     "FileStore": "stores.file",
     "GatepassError": "errors",
     "IdentityProvider": "profiles.enterprise",
+    "KeyValueStore": "stores.key_value",
     "Lease": "stores.base",
     "McpHttpClient": "integrations.mcp",
     "MemoryStore": "stores.memory",
     "PrivateKeyJwt": "client_auth.private_key_jwt",
     "PublicClient": "client_auth.public_client",
+    "RedisStore": "stores.redis",
     "RemoteError": "errors",
     "Secret": "core.secret",
     "SignInRequiredError": "errors",
