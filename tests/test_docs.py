@@ -23,6 +23,7 @@ import key_material
 import pytest
 from joserfc import jwt
 from joserfc.jwk import ECKey
+from redis_servers import redis_server
 
 import gatepass
 from gatepass.testing import AuthorizationServer, ManualClock, ProtectedServer, StoreContract
@@ -40,7 +41,7 @@ CLIENT_ID = "ci-bot"
 SECRET = "the secret of ci-bot"
 KEY_PASSWORD = "open sesame"
 TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
-ENVIRONMENT = {"CI_BOT_SECRET": SECRET, "CI_BOT_KEY_PASSWORD": KEY_PASSWORD}
+ENVIRONMENT = {"CI_BOT_SECRET": SECRET, "CI_BOT_KEY_PASSWORD": KEY_PASSWORD, "GATEPASS_STORE_KEY": "9" * 64}
 
 
 def stand_ins(
@@ -158,12 +159,19 @@ def mcp_server(auth_server: AuthorizationServer) -> Iterator[ProtectedServer]:
         yield server
 
 
+@pytest.fixture(scope="module")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with redis_server(tmp_path_factory.mktemp("redis")) as server:
+        yield server.url
+
+
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: str(program[0]))
 def test_the_example_runs(
     program: list[Block],
     auth_server: AuthorizationServer,
     idp: AuthorizationServer,
     mcp_server: ProtectedServer,
+    redis_url: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -175,7 +183,7 @@ def test_the_example_runs(
         "XDG_STATE_HOME": str(tmp_path / "state"),
         "PATH": f"{tmp_path}:/usr/bin:/bin",
     }
-    for name, value in (ENVIRONMENT | surroundings).items():
+    for name, value in (ENVIRONMENT | surroundings | {"REDIS_URL": redis_url}).items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {"__name__": "__main__"}
@@ -213,12 +221,10 @@ class TestTheStoreOfTheDocs(StoreContract):
 
     @pytest.fixture
     def store(self, clock: ManualClock) -> gatepass.Store:
-        from cryptography.fernet import Fernet
-
-        (code,) = (block.code for block in BLOCKS if "class EncryptedStore" in block.code)
+        (code,) = (block.code for block in BLOCKS if "class CompressedStore" in block.code)
         names: dict[str, Any] = {}
         exec(code.partition("\nauth = ")[0], names)
-        return names["EncryptedStore"](gatepass.MemoryStore(clock=clock), Fernet.generate_key())
+        return names["CompressedStore"](gatepass.MemoryStore(clock=clock))
 
 
 # What the pages point at
@@ -366,6 +372,10 @@ def test_the_page_about_errors_has_every_exit_code_and_no_other() -> None:
         gatepass.IdentityProvider,
         gatepass.AuthorizationCode,
         gatepass.FileStore,
+        gatepass.RedisStore,
+        gatepass.KeyValueStore,
+        gatepass.EncryptedStore,
+        gatepass.Telemetry,
         gatepass.connect,
     ],
     ids=lambda subject: subject.__name__,

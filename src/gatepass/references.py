@@ -1,4 +1,4 @@
-"""Secrets that stand elsewhere: in the environment, in a file, or in what a command prints.
+"""Secrets that stand elsewhere: in the environment, in a file, in what a command prints, or in the system's keyring.
 
 What is wrong with one is found where it is read, and raised where it no longer is: a traceback shows no part of it.
 """
@@ -12,13 +12,13 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gatepass.core.secret import EnvReference, FileReference
+from gatepass.core.secret import CommandReference, EnvReference, FileReference
 from gatepass.errors import ConfigurationError
 
 if TYPE_CHECKING:
     import subprocess
 
-    from gatepass.core.secret import CommandReference, Reference
+    from gatepass.core.secret import KeyringReference, Reference
 
 __all__ = ["read"]
 
@@ -43,8 +43,10 @@ def _look_up(reference: Reference) -> str | ConfigurationError:
         text = _variable(reference)
     elif isinstance(reference, FileReference):
         text = _content(reference)
-    else:
+    elif isinstance(reference, CommandReference):
         text = _output(reference)
+    else:
+        text = _entry(reference)
     if isinstance(text, ConfigurationError):
         return text
     secret = text.removesuffix("\n").removesuffix("\r")
@@ -135,6 +137,29 @@ def _drain(process: subprocess.Popen[bytes], until: float) -> bytes:
                 return bytes(output)
             output += piece
     raise OSError(0, f"it printed more than {_MAX_SECRET_BYTES} bytes")
+
+
+def _entry(reference: KeyringReference) -> str | ConfigurationError:
+    try:
+        import keyring
+        from keyring.errors import KeyringLocked, NoKeyringError
+    except ImportError:
+        msg = f"The {reference} can't be read, for keyring is not installed: pip install 'gatepass[keyring]'"
+        return ConfigurationError(msg, code="extra_missing")
+    try:
+        text = keyring.get_password(reference.service, reference.username)
+    except NoKeyringError:
+        reason = "there is no keyring here"
+    except KeyringLocked:
+        reason = "the keyring is locked"
+    except Exception as problem:  # noqa: BLE001 - a keyring may be anybody's
+        reason = f"the keyring failed with {type(problem).__name__}"
+    else:
+        if text is not None:
+            return text
+        msg = f"There is no {reference}. Make it with the command `keyring set`."
+        return ConfigurationError(msg, code="secret_missing")
+    return ConfigurationError(f"The {reference} can't be read: {reason}.", code="keyring_failed")
 
 
 def _reason(problem: Exception) -> str:

@@ -18,6 +18,7 @@ import httpx2
 import pytest
 from canary import assert_hidden
 from key_material import pem
+from scripts import succeeds
 
 from gatepass import references
 from gatepass.core.http import HttpRequest
@@ -320,6 +321,31 @@ def test_literals_and_commands_never_change_and_no_command_is_run_to_see(tmp_pat
     secret = python(f"import pathlib; pathlib.Path({str(mark)!r}).touch(); print('x')")
     assert not world.changed([Secret("literal"), secret])
     assert not mark.exists()
+
+
+def test_a_keyring_is_asked_when_the_secret_is_needed_and_not_to_see_whether_it_has_changed() -> None:
+    succeeds("""
+        import keyring
+        from keyring.backends.null import Keyring
+        from gatepass.core.secret import Secret
+        from gatepass.engine.token_http import TokenHttp
+        from gatepass.engine.world import RealWorld
+        from gatepass.signers.key_ring import KeyRing
+
+        asked = []
+
+        class Asked(Keyring):
+            def get_password(self, service, username, password=None):
+                asked.append((service, username))
+                return "one"
+
+        keyring.set_keyring(Asked())
+        world, secret = RealWorld(TokenHttp(), KeyRing()), Secret.keyring("gatepass", "ci-bot")
+        assert world.reveal(secret) == "one"
+        assert not world.changed([secret])
+        assert asked == [("gatepass", "ci-bot")]
+        print("ok")
+    """)
 
 
 def test_a_key_that_was_replaced_within_the_clocks_grain_is_read_again(tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ import sys
 import httpx2
 
 import gatepass
-from gatepass.stores.encrypted import EncryptedStore
 
 
 def main(resource: str, issuer: str, directory: str, *keys: str) -> None:
@@ -18,7 +17,7 @@ def main(resource: str, issuer: str, directory: str, *keys: str) -> None:
     env, keyring = gatepass.Secret.env, gatepass.Secret.keyring
     secret = env("CI_BOT_SECRET") if keys else keyring("gatepass", "ci-bot")
     store_keys = [env(key) for key in keys] or [keyring("gatepass", "store")]
-    store = EncryptedStore(gatepass.FileStore(directory), store_keys)
+    store = gatepass.EncryptedStore(gatepass.FileStore(directory), store_keys)
     way_in = gatepass.ClientCredentials(gatepass.ClientSecret("ci-bot", secret))
     with httpx2.Client(auth=gatepass.Auth(resource, way_in, issuer=issuer, store=store)) as http:
         print(http.get(f"{resource}/plain/hello").json()["hello"])

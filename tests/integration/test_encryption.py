@@ -17,7 +17,6 @@ from integration.ways_in import SECRET, auth_for, cost, hello
 from security.leak_detector import Canary, Witness
 
 import gatepass
-from gatepass.stores.encrypted import EncryptedStore
 from gatepass.testing import AuthorizationServer, ProtectedServer, Trouble
 
 HERE = Path(__file__).parent
@@ -32,7 +31,7 @@ def directory(tmp_path):
 
 
 def sealed(directory, *keys):
-    return EncryptedStore(gatepass.FileStore(directory), keys or OLD)
+    return gatepass.EncryptedStore(gatepass.FileStore(directory), keys or OLD)
 
 
 def get_in(mcp_server, store):
@@ -134,22 +133,27 @@ class TestASignInThatIsKept:
 
     def test_nor_what_stood_there_before_once_it_is_replaced(self, mcp_server, person, directory):
         self.sign_in(mcp_server, person, gatepass.FileStore(directory))
-        secrets = self.secrets(directory, gatepass.FileStore(directory))
-        for file in list(directory.glob("*.record")):
+        token, refresh_token, client_secret, key = self.secrets(directory, gatepass.FileStore(directory))
+        for file in (*directory.glob("token.*.record"), *directory.glob("key.*.record")):
             for left in (f"{file.stem}.corrupt-1795409909", f"{file.stem}.{'0' * 16}.tmp"):
                 (directory / left).write_bytes(file.read_bytes())
-        assert found(secrets, directory) == secrets
+        assert found([token, refresh_token, client_secret, key], directory) == [
+            token,
+            refresh_token,
+            client_secret,
+            key,
+        ]
         self.sign_in(mcp_server, person, sealed(directory))
-        assert found(secrets, directory) == []
+        assert found([token, refresh_token, key], directory) == []
         assert {file.suffix for file in directory.iterdir()} == {".lock", ".record"}
         assert person.asked == 2
 
-    def test_all_of_it_is_good_after_a_rotation(self, mcp_server, person, directory):
+    def test_what_a_program_reads_is_sealed_with_the_new_key_from_then_on(self, mcp_server, person, directory):
         for keys in ([OLD], [NEW, OLD], [NEW]):
             self.sign_in(mcp_server, person, sealed(directory, *keys))
         assert person.asked == 1
         assert mcp_server.authorization_server.count("token") == 1
-        assert len(self.secrets(directory, sealed(directory, NEW))) == 4
+        assert len(self.secrets(directory, sealed(directory, NEW, OLD))) == 4
 
 
 class TestPlainRecords:

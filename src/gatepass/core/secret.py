@@ -11,7 +11,15 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
 
-__all__ = ["CommandReference", "EnvReference", "FileReference", "Reference", "Secret"]
+__all__ = [
+    "CommandReference",
+    "CostlyReference",
+    "EnvReference",
+    "FileReference",
+    "KeyringReference",
+    "Reference",
+    "Secret",
+]
 
 
 class EnvReference(Value, frozen=True):
@@ -43,14 +51,27 @@ class CommandReference(Value, frozen=True):
         return f"command {self.argv[0]}"
 
 
-Reference = EnvReference | FileReference | CommandReference
+class KeyringReference(Value, frozen=True):
+    """An entry in the keyring of the system, read at each mint."""
+
+    service: str
+    username: str
+
+    def __str__(self) -> str:
+        return f"keyring entry {self.service} / {self.username}"
+
+
+CostlyReference = CommandReference | KeyringReference
+"""Those that take their time, or ask a person: they are read when the secret is needed, and not just to look."""
+
+Reference = EnvReference | FileReference | CostlyReference
 
 
 class Secret:
     """A string that does not show itself: not in a repr, a format, a log record, a pickle or a comparison.
 
-    `Secret("...")` holds the value; `Secret.env`, `Secret.file` and `Secret.command` hold where it is to be found, and
-    are read each time it is needed, so that a rotated secret is picked up without a restart.
+    `Secret("...")` holds the value; `Secret.env`, `Secret.file`, `Secret.command` and `Secret.keyring` hold where it is
+    to be found, and are read each time it is needed, so that a rotated secret is picked up without a restart.
     """
 
     __slots__ = ("__value", "reference")
@@ -88,6 +109,11 @@ class Secret:
             msg = "Secret.command takes a list: the program and its arguments."
             raise ConfigurationError(msg, code="secret_invalid")
         return cls._at(CommandReference(tuple(argv)))
+
+    @classmethod
+    def keyring(cls, service: str, username: str) -> Secret:
+        """An entry in the keyring of the system (``pip install 'gatepass[keyring]'``), read at each mint."""
+        return cls._at(KeyringReference(service, username))
 
     @classmethod
     def of(cls, value: str | Secret) -> Secret:

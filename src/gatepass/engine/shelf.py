@@ -208,12 +208,12 @@ class Shelf:
         """
         self._rest_until_mono = float("-inf")
         entry = self._try("read", lambda: self._store.read(self._token))
-        record = None if entry is None else decode(entry.value, TokenRecord)
+        record = decode(entry.value, TokenRecord) if entry and entry.value else None
         return record, self._try("lease", lambda: self._store.holder(self._token))
 
     def _read(self, name: str, kind: type[Record]) -> Record | None:
         entry = self._look(name)
-        if entry is None:
+        if entry is None or not entry.value:  # there is one that its store could not open, and has told of
             return None
         try:
             return decode(entry.value, kind)

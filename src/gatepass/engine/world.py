@@ -9,7 +9,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
-from gatepass.core.secret import CommandReference, Secret
+from gatepass.core.secret import CostlyReference, Secret
 from gatepass.core.world import AssertionSource, Contact, Instant, Notice, Person, PrivateKey, Signer
 from gatepass.engine.callables import called
 from gatepass.engine.wording import answered, listener_failed, unanswered
@@ -95,13 +95,13 @@ class RealWorld:
         return value
 
     def changed(self, secrets: Iterable[Secret]) -> bool:
-        """Whether a secret reads differently from the last time it was revealed. Commands are not run for this."""
+        """Whether a secret reads differently from when it was last revealed. Commands and keyrings are not asked."""
         self._keys.refresh()
         return any(self._reads_differently(secret) for secret in secrets)
 
     def _reads_differently(self, secret: Secret) -> bool:
         seen = self._seen.get(secret)
-        if seen is None or secret.reference is None or isinstance(secret.reference, CommandReference):
+        if seen is None or secret.reference is None or isinstance(secret.reference, CostlyReference):
             return False
         try:
             return _mark(read(secret.reference)) != seen

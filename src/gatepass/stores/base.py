@@ -19,7 +19,7 @@ class Entry(Value, frozen=True, kw_only=True):
 
     Attributes:
         version: grows with every change of this name and never goes back, not even across a deletion.
-        value: the record, which may hold a token.
+        value: the record, which may hold a token; empty if the store could not open it, so that it is to be replaced.
     """
 
     hidden = ("value",)
