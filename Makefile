@@ -15,7 +15,8 @@ test: lint  ## everything: lint, types, unit, integration, conformance, interope
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report
 
-SLOW := cli conformance identity integration interop security signers testing test_benchmarks.py
+SLOW := cli bridge conformance fleet identity integration interop security signers simulation testing test_benchmarks.py \
+	stores/test_key_value_processes.py stores/test_redis_kinds.py stores/test_redis_processes.py
 
 check: lint  ## the quick part, under a minute: lint, types, unit tests
 	$(BIN)/pytest -q $(SLOW:%=--ignore=tests/%)

@@ -431,7 +431,7 @@ LEAKS = {
     "a secret that shows itself": ("gatepass.core.secret.Secret.__repr__", lambda self: self.reveal()),
     "a notice of what was issued": (
         "gatepass.engine.flight.token_obtained",
-        lambda record: Notice(code="token_obtained", text=f"{record}{record.refresh_token}"),
+        lambda record, **_: Notice(code="token_obtained", text=f"{record}{record.refresh_token}"),
     ),
 }
 """What gatepass would have to do wrong, in one place each."""

@@ -8,6 +8,8 @@ from typing import assert_type
 
 import httpx
 import httpx2
+import redis
+from key_value.aio.stores.memory import MemoryStore as KeyValueMemory
 from mcp import Client
 
 import gatepass
@@ -154,6 +156,29 @@ async def asynchronous(auth: gatepass.Auth) -> None:
     assert_type(await auth.aforget(), bool)
 
 
+def watched() -> gatepass.Auth:
+    def listen(event: gatepass.Event) -> None:
+        assert_type(event.at, float)
+
+    url, way_in = "https://mcp.example.com/mcp", identities()[0]
+    gatepass.Auth(url, way_in, on_event=print)
+    gatepass.Auth(url, way_in, on_event=listen)
+    return gatepass.Auth(url, way_in, on_event=gatepass.Telemetry())
+
+
+async def a_life(auth: gatepass.Auth) -> None:
+    auth.warm()
+    await auth.awarm()
+    assert_type(auth.status(), gatepass.Status)
+    assert_type((await auth.astatus()).expires_at, float | None)
+    with auth as same:
+        assert_type(same, gatepass.Auth)
+    async with auth as also:
+        assert_type(also, gatepass.Auth)
+    auth.close()
+    await auth.aclose(timeout_s=1)
+
+
 def errors(problem: gatepass.GatepassError) -> tuple[str, str | None, bool, float | None]:
     return problem.code, problem.error, problem.retryable, problem.retry_at
 
@@ -166,6 +191,17 @@ def somebody_is_needed(problem: gatepass.SignInRequiredError) -> None:
 
 def a_store_of_the_users_own(store: gatepass.Store) -> bool:
     return store.shared
+
+
+def stores(client: redis.Redis) -> list[gatepass.Store]:
+    return [
+        gatepass.RedisStore("redis://127.0.0.1:6379/0", prefix="team"),
+        gatepass.RedisStore(gatepass.Secret.env("REDIS_URL")),
+        gatepass.RedisStore(client),
+        gatepass.KeyValueStore(KeyValueMemory),
+        gatepass.EncryptedStore(gatepass.FileStore(), gatepass.Secret.env("STORE_KEY")),
+        gatepass.EncryptedStore(gatepass.MemoryStore(), [gatepass.Secret.keyring("gatepass", "new"), "an old key"]),
+    ]
 
 
 memory: gatepass.Store = gatepass.MemoryStore()

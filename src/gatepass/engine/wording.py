@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gatepass.core.world import Notice
-from gatepass.errors import GatepassError
+from gatepass.errors import GatepassError, SignInRequiredError
 from gatepass.protocol.urls import shown
 
 if TYPE_CHECKING:
@@ -92,16 +92,16 @@ def token_rejected(held: Held, now: Instant) -> Notice:
 
 def attempt_failed(error: GatepassError, *, attempt: int, took_s: float) -> Notice:
     facts = {**_facts_of(error), "attempt": attempt, "took_s": took_s}
-    return Notice(code="attempt_failed", text=f"Attempt {attempt} failed. {error}", level="debug", facts=facts)
+    return Notice(code="attempt_failed", text=f"Attempt {attempt} failed. {_said(error)}", level="debug", facts=facts)
 
 
 def still_usable(error: GatepassError) -> Notice:
-    text = f"The renewal failed; the token at hand stays in use. {error}"
+    text = f"The renewal failed; the token at hand stays in use. {_said(error)}"
     return Notice(code="renewal_failed", text=text, level="warning", facts=_facts_of(error))
 
 
 def there_is_none(error: GatepassError) -> Notice:
-    text = f"There is no token, and whoever needs one is told so. {error}"
+    text = f"There is no token, and whoever needs one is told so. {_said(error)}"
     return Notice(code="token_failed", text=text, level="warning", facts=_facts_of(error))
 
 
@@ -148,6 +148,12 @@ def waited(for_s: float, error: GatepassError | None) -> Notice:
 def listener_failed(kind: str) -> Notice:
     text = f"The on_event callable failed with {kind}; it is told of the next events all the same."
     return Notice(code="listener_failed", text=text, level="warning", once=True)
+
+
+def _said(error: GatepassError) -> str:
+    """Its text, without the state that the URL of a sign-in holds."""
+    url = error.url if isinstance(error, SignInRequiredError) else None
+    return str(error) if url is None else str(error).replace(url, shown(url))
 
 
 def _age_s(held: Held, now: Instant) -> float:
