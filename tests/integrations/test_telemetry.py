@@ -16,6 +16,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, StatusCode
 
 import gatepass
+from gatepass.engine.wording import still_usable
 
 RESOURCE, ISSUER = "https://mcp.example.com/mcp", "https://as.example.com"
 METADATA = {"issuer": ISSUER, "token_endpoint": f"{ISSUER}/token"}
@@ -108,10 +109,16 @@ def test_what_fails_is_an_error_with_its_class_and_code(seen: Seen) -> None:
             "gatepass.error": "invalid_client",
         },
     )
+    assert not {"gatepass.mints", "gatepass.warnings"} & set(seen.metrics())
+
+
+def test_what_the_log_warns_of_is_counted(seen: Seen) -> None:
+    auth = an_auth(seen, httpx2.Response(200, json=TOKEN))
+    auth.token()
+    auth._source.world.notice(still_usable(gatepass.RemoteError("No.", code="token_refused")))
     assert [(point.attributes["gatepass.code"], point.value) for point in seen.metrics()["gatepass.warnings"]] == [
-        ("token_failed", 1)
+        ("renewal_failed", 1)
     ]
-    assert "gatepass.mints" not in seen.metrics()
 
 
 def test_mints_waits_ages_leases_and_refusals_are_counted(seen: Seen, tmp_path: Any) -> None:

@@ -102,7 +102,7 @@ def still_usable(error: GatepassError) -> Notice:
 
 def there_is_none(error: GatepassError) -> Notice:
     text = f"There is no token, and whoever needs one is told so. {_said(error)}"
-    return Notice(code="token_failed", text=text, level="warning", facts=_facts_of(error))
+    return Notice(code="token_failed", text=text, facts=_facts_of(error))  # no warning: somebody is told
 
 
 def still_known(error: GatepassError) -> Notice:
