@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -198,7 +199,8 @@ def run(block: Block, code: str, names: dict[str, Any]) -> None:
     """Run one block: as a program, as the body of an async function, or as a file of tests."""
     if "\ndef test_" in code:
         Path("test_example.py").write_text(code)
-        command = [sys.executable, "-m", "pytest", "-q", "-c", os.devnull, "-p", "no:cacheprovider", "test_example.py"]
+        command = [sys.executable, "-m", "pytest", "-q", "-c", os.devnull, "-p", "no:cacheprovider"]
+        command += ["-p", "gatepass.pytest_plugin", "test_example.py"]
         alone = os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
         done = subprocess.run(command, env=alone, capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 0, done.stdout
@@ -273,11 +275,15 @@ def test_every_make_target_that_is_named_exists() -> None:
 
 
 def test_every_option_of_the_command_that_is_named_exists(capsys: pytest.CaptureFixture[str]) -> None:
-    from gatepass.cli.app import run
+    from gatepass.cli.app import _COMMANDS, run
+    from gatepass.cli.group import Group
 
-    for command in ("demo", "token", "tools", "call"):
-        assert run([command, "--help"]) == 0
-    ours = "\n".join(text for page, text in TEXT.items() if page.name != "conformance.md")  # whose commands are others'
+    for name in _COMMANDS:
+        command = getattr(import_module(f"gatepass.cli.{name}"), name)
+        for words in [[each.__name__] for each in command.commands] if isinstance(command, Group) else [[]]:
+            assert run([name, *words, "--help"]) == 0
+    others = {"conformance.md", "benchmarks.md", "simulation.md"}  # whose commands are not ours
+    ours = "\n".join(text for page, text in TEXT.items() if page.name not in others)
     named = set(re.findall(r"(?:`|\s)(--[a-z-]+)", ours))
     assert named <= set(re.findall(r"--[a-z-]+", capsys.readouterr().out))
 

@@ -128,6 +128,12 @@ class TestTokenEndpoint:
     def test_another_grant_type_is_unsupported(self, ask):
         refused(ask(grant_type="password"), "unsupported_grant_type")
 
+    def test_clients_on_their_own_may_be_unwanted(self, http, auth_server, ask, metadata):
+        assert metadata()["grant_types_supported"] == ["client_credentials"]
+        auth_server.client_credentials = False
+        assert metadata()["grant_types_supported"] == []
+        refused(ask(), "unsupported_grant_type")
+
     def test_a_client_may_use_its_own_grants_only(self, auth_server, ask):
         auth_server.add_client("ci-bot", secret="s3cret", grants=("refresh_token",))
         refused(ask(), "unauthorized_client")
@@ -209,6 +215,18 @@ class TestResources:
         auth_server.resource = "refused"
         refused(ask(resource=resource), "invalid_request")
         assert ask().status_code == 200
+
+    def test_one_may_be_ignored(self, http, auth_server, ask, resource):
+        auth_server.resource = "ignored"
+        token = ask(resource=resource).json()["access_token"]
+        assert claims_of(http, auth_server, token)[1]["aud"] == auth_server.issuer
+
+    def test_it_may_be_looked_for_in_another_parameter(self, http, auth_server, ask, resource):
+        auth_server.resource = "audience"
+        for form, audience in (({"audience": resource}, resource), ({"resource": resource}, auth_server.issuer)):
+            token = ask(**form).json()["access_token"]
+            assert claims_of(http, auth_server, token)[1]["aud"] == audience
+        refused(ask(audience="urn:unknown"), "invalid_target")
 
     def test_without_one_the_token_is_for_the_default(self, http, auth_server, ask, resource):
         assert claims_of(http, auth_server, ask().json()["access_token"])[1]["aud"] == auth_server.issuer

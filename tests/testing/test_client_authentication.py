@@ -291,6 +291,11 @@ class TestAssertions:
         refused(present(aud=[auth_server.issuer]))
         refused(present(aud=auth_server.token_endpoint))
 
+    def test_it_may_have_to_be_the_token_endpoint(self, auth_server, registered, present):
+        auth_server.audience = "token_endpoint"
+        assert present(aud=auth_server.token_endpoint).status_code == 200
+        refused(present(aud=auth_server.issuer))
+
     def test_leniently_it_may_be_a_list_or_the_token_endpoint(self, auth_server, registered, present):
         auth_server.audience = "lenient"
         for audience in (auth_server.issuer, [auth_server.issuer, "x"], auth_server.token_endpoint):

@@ -58,6 +58,13 @@ class TestLife:
         with socket.socket() as other, pytest.raises(OSError, match="in use"):
             other.bind(("127.0.0.1", server.port))
 
+    def test_the_port_may_be_chosen_if_nobody_else_has_it(self):
+        with socket.create_server(("127.0.0.1", 0)) as other:
+            port = other.getsockname()[1]
+            with pytest.raises(OSError, match="in use"):
+                AuthorizationServer(port=port)
+        assert AuthorizationServer(port=port).origin == f"http://127.0.0.1:{port}"
+
     def test_it_starts_once(self, server):
         with server, pytest.raises(RuntimeError, match="running already"):
             server.start()
@@ -220,6 +227,16 @@ class TestMemory:
         http.post(auth_server.token_endpoint, data={f"f{n}": "x" for n in range(200)})
         assert auth_server.requests[0].form == ()
 
+    def test_so_is_the_reason_of_a_refusal(self, auth_server, mcp_server, http, ask):
+        ask(auth=("ci-bot", "wrong"))
+        http.get(mcp_server.url)
+        auth_server.trouble = [Trouble(body="html", status=500, times=1), Trouble(body=b"[1]", status=500, times=1)]
+        for _ in range(3):
+            ask()
+        reasons = [(record.error, record.error_description) for record in auth_server.requests]
+        assert reasons == [("invalid_client", "the client secret is wrong"), (None, None), (None, None), (None, None)]
+        assert mcp_server.requests[0].error == "unauthorized"
+
     def test_they_are_counted(self, auth_server, http, ask):
         ask()
         ask(auth=("ci-bot", "wrong"))
@@ -258,6 +275,21 @@ class TestMemory:
             with pytest.raises(httpx2.TransportError):
                 answer.result()
         assert auth_server.requests == []
+
+    def test_somebody_may_be_told_of_each_with_how_it_ended(self, auth_server, ask):
+        told = []
+        auth_server.on_request = told.append
+        ask()
+        ask(auth=("ci-bot", "wrong"))
+        auth_server.trouble = Trouble(connection="reset")
+        with pytest.raises(httpx2.ReadError):
+            ask()
+        auth_server.stop()
+        assert [(record.status, record.error) for record in told] == [
+            (200, None),
+            (401, "invalid_client"),
+            (None, None),
+        ]
 
     def test_nothing_is_lost_among_threads(self, auth_server, ask):
         with ThreadPoolExecutor(8) as pool:

@@ -147,6 +147,10 @@ class TestMetadata:
         mcp_server.scopes_supported = ("mcp:read", "mcp:write")
         assert http.get(mcp_server.metadata_url).json()["scopes_supported"] == ["mcp:read", "mcp:write"]
 
+    def test_the_challenge_may_send_one_elsewhere(self, http, mcp_server):
+        mcp_server.metadata_at = "https://elsewhere.example/metadata"
+        assert challenge_of(http.get(mcp_server.url))["resource_metadata"] == "https://elsewhere.example/metadata"
+
     def test_a_challenge_names_no_metadata_where_there_is_none(self, http, auth_server):
         with ProtectedServer(auth_server, metadata="none", scopes=("a",)) as server:
             assert challenge_of(http.get(server.url)) == {"scope": "a"}

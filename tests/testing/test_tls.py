@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import datetime as dt
 import hashlib
 import ssl
 from contextlib import ExitStack
@@ -284,3 +285,18 @@ class TestProtectedServer:
     def test_one_that_asks_for_none_says_nothing(self, auth_server, certificates, connect):
         with ProtectedServer(auth_server, tls=certificates.tls()) as server:
             assert not any("tls" in name for name in connect().get(server.metadata_url).json())
+
+
+@pytest.mark.parametrize(
+    ("unlike", "reason"),
+    [({"names": ("mcp.example.com",)}, "not valid for"), ({"life": dt.timedelta(days=-1)}, "has expired")],
+)
+def test_a_servers_certificate_may_be_one_that_nobody_should_take(tmp_path, unlike, reason):
+    certificates = Certificates(tmp_path, **unlike)
+    context = ssl.create_default_context(cafile=certificates.ca)
+    with (
+        AuthorizationServer(tls=certificates.tls()) as server,
+        httpx2.Client(verify=context, trust_env=False) as client,
+        pytest.raises(httpx2.ConnectError, match=reason),
+    ):
+        client.get(server.origin)

@@ -5,6 +5,8 @@
         ...                                   # let your client loose on mcp_server.url
         assert auth_server.count("token") == 1
 
+A `Stage` has both, and a client. `gatepass.testing.gallery` has them broken, by name.
+
 Nothing here shares code with the client side of gatepass: if both sides shared code, a mistake would cancel itself out.
 """
 
@@ -21,6 +23,7 @@ from gatepass.testing.clients import Client
 from gatepass.testing.protected_server import ProtectedServer
 from gatepass.testing.records import RequestRecord
 from gatepass.testing.registration import Registration
+from gatepass.testing.stage import Stage
 from gatepass.testing.tls import Tls
 from gatepass.testing.trouble import Trouble
 
@@ -36,6 +39,7 @@ __all__ = [
     "ProtectedServer",
     "Registration",
     "RequestRecord",
+    "Stage",
     "StoreContract",
     "Tls",
     "Trouble",

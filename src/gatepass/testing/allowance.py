@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from gatepass.testing.forms import Form
     from gatepass.testing.grant import Grant
 
-__all__ = ["granted_audience", "granted_scopes", "narrowed", "require_absolute", "split_scope"]
+__all__ = ["granted_audience", "granted_scopes", "narrowed", "require_absolute", "resources_named", "split_scope"]
 
 SCOPE = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+(?: [\x21\x23-\x5B\x5D-\x7E]+)*")
 ABSOLUTE_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^#\s]+")
@@ -40,6 +40,17 @@ def granted_audience(server: AuthorizationServer, client: Client, resources: tup
         if not known or (client.resources is not None and resource not in client.resources):
             raise Refusal("invalid_target", "the resource is unknown, or not for this client")
     return resources or (server.default_resource or server.issuer,)
+
+
+def resources_named(server: AuthorizationServer, form: Form) -> tuple[str, ...]:
+    """What a token request says that the token is for, where this server looks for it."""
+    match server.resource:
+        case "ignored":
+            return ()
+        case "audience":
+            return (form["audience"],) if "audience" in form else ()
+        case _:
+            return form.resources
 
 
 def narrowed(server: AuthorizationServer, grant: Grant, form: Form, *, scope: str | None) -> Grant:

@@ -14,7 +14,7 @@ from starlette.routing import Route
 from gatepass.testing.authorize import IssInResponse, authorization_endpoint
 from gatepass.testing.bindings import UNBOUND, Binding
 from gatepass.testing.books import Books
-from gatepass.testing.client_authentication import AssertionRules, ClientAuthenticator
+from gatepass.testing.client_authentication import AssertionAudience, AssertionRules, ClientAuthenticator
 from gatepass.testing.clients import Client, register
 from gatepass.testing.grant import Grant
 from gatepass.testing.identity import new_id_token
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AuthorizationServer"]
 
+ResourceParameter = Literal["optional", "required", "refused", "ignored", "audience"]
 METHODS = ("client_secret_basic", "client_secret_post", "private_key_jwt")
 
 
@@ -48,8 +49,8 @@ class AuthorizationServer(LoopbackServer):
 
     As it comes, it serves machines: client credentials, bearer tokens, plain HTTP. The rest has to be switched on.
     Register clients with `add_client`, then let them come: `with AuthorizationServer() as server: ...`. Every argument
-    of the constructor is an attribute too, and may be changed while the server runs, except `path`, `metadata` and
-    `tls`. For counting and for trouble, its places are called ``"token"``, ``"authorize"``, ``"register"``,
+    of the constructor is an attribute too, and may be changed while the server runs, except `path`, `metadata`, `tls`
+    and `port`. For counting and for trouble, its places are called ``"token"``, ``"authorize"``, ``"register"``,
     ``"revoke"``, ``"metadata"`` and ``"jwks"``.
 
     Args:
@@ -58,12 +59,13 @@ class AuthorizationServer(LoopbackServer):
         methods: what the metadata lists as the ways of client authentication (with an authorization endpoint, ``none``
             as well); None: not said. What a client may use is a matter of its registration.
         algorithms: what an assertion may be signed with.
-        audience: ``"issuer"`` takes an assertion only for the issuer, as one string; ``"lenient"`` takes a list, and
-            the token endpoint, as well.
+        audience: ``"issuer"`` takes an assertion only for the issuer, as one string, ``"token_endpoint"`` only for
+            that; ``"lenient"`` takes either, and a list.
         max_assertion_life_s: how far ahead the ``exp`` of an assertion may be.
         scopes: the scopes that exist; None: any.
         resources: the resources that exist; None: any absolute URI. A `ProtectedServer` adds itself.
-        resource: whether a token request names one: ``"refused"`` is for servers that don't know RFC 8707.
+        resource: whether a token request names one: ``"refused"`` and ``"ignored"`` are for servers that don't know
+            RFC 8707, ``"audience"`` for those that look for it in a parameter of that name instead.
         default_resource: the audience of a token whose request named no resource; None: the issuer.
         token_format: ``"jwt"`` (RFC 9068) or ``"opaque"``.
         token_lifetime_s: how long a token lives.
@@ -71,6 +73,7 @@ class AuthorizationServer(LoopbackServer):
         scope_in_response: when the response says which scope was granted.
         refresh_tokens: whether every grant gives one, too, and whether each use replaces it (RFC 9700 §4.14.2). A spent
             one that comes back revokes all that came of its grant; `reuses` counts them.
+        client_credentials: whether clients may come on their own (RFC 6749 §4.4).
         authorization_endpoint: whether there is one, for a person who decides at once. A server for machines has none.
         person: who that is: the subject of the tokens.
         consent: what the person decides.
@@ -90,6 +93,7 @@ class AuthorizationServer(LoopbackServer):
         tls: how the server speaks TLS; None: plain HTTP. Tokens are bound to the client certificate of a request for
             them, if it has one (RFC 8705 §3).
         mtls_aliases: whether client certificates are asked for at endpoints of their own only (RFC 8705 §5).
+        port: where it listens on 127.0.0.1; 0: on any port that is free.
 
     Attributes:
         issuer: the issuer identifier.
@@ -107,17 +111,18 @@ class AuthorizationServer(LoopbackServer):
         metadata: MetadataForm = "oauth",
         methods: tuple[str, ...] | None = METHODS,
         algorithms: tuple[str, ...] = ASYMMETRIC_ALGORITHMS,
-        audience: Literal["issuer", "lenient"] = "issuer",
+        audience: AssertionAudience = "issuer",
         max_assertion_life_s: float = 300,
         scopes: tuple[str, ...] | None = None,
         resources: Iterable[str] | None = (),
-        resource: Literal["optional", "required", "refused"] = "optional",
+        resource: ResourceParameter = "optional",
         default_resource: str | None = None,
         token_format: TokenFormat = "jwt",  # noqa: S107 - a format, no password
         token_lifetime_s: float = 300.0,
         expires_in: Literal["integer", "number", "string", "missing"] = "integer",
         scope_in_response: Literal["always", "if_different"] = "always",
         refresh_tokens: RefreshTokenPolicy = "none",
+        client_credentials: bool = True,
         authorization_endpoint: bool = False,
         person: str = "alice",
         consent: Literal["yes", "no"] = "yes",
@@ -136,8 +141,9 @@ class AuthorizationServer(LoopbackServer):
         id_jag_lifetime_s: float = 300.0,
         tls: Tls | None = None,
         mtls_aliases: bool = False,
+        port: int = 0,
     ) -> None:
-        super().__init__(tls=tls)
+        super().__init__(tls=tls, port=port)
         self.path = path.rstrip("/")
         self.issuer = self.origin + path
         self.token_endpoint = self.endpoint("token")
@@ -145,17 +151,18 @@ class AuthorizationServer(LoopbackServer):
         self.metadata: MetadataForm = metadata
         self.methods = methods
         self.algorithms = algorithms
-        self.audience: Literal["issuer", "lenient"] = audience
+        self.audience: AssertionAudience = audience
         self.max_assertion_life_s = max_assertion_life_s
         self.scopes = scopes
         self.resources = None if resources is None else frozenset(resources)
-        self.resource: Literal["optional", "required", "refused"] = resource
+        self.resource: ResourceParameter = resource
         self.default_resource = default_resource
         self.token_format: TokenFormat = token_format
         self.token_lifetime_s = token_lifetime_s
         self.expires_in: Literal["integer", "number", "string", "missing"] = expires_in
         self.scope_in_response: Literal["always", "if_different"] = scope_in_response
         self.refresh_tokens: RefreshTokenPolicy = refresh_tokens
+        self.client_credentials: bool = client_credentials
         self.authorization_endpoint: bool = authorization_endpoint
         self.person = person
         self.consent: Literal["yes", "no"] = consent

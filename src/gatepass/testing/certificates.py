@@ -30,13 +30,20 @@ class Certificates:
 
     All it makes are PEM files in a directory, certificate and key in one: what ``ssl`` and HTTP clients take.
 
+    Args:
+        directory: where the files are written to.
+        names: what the server's certificate is for: host names and IP addresses.
+        life: how long from now it is good; if that is negative, it has expired.
+
     Attributes:
         ca: the certificate of the authority.
-        server: that of a server on 127.0.0.1, and localhost.
+        server: that of the server.
         client_ca: what a server takes client certificates by: the authority, and those that signed themselves.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(
+        self, directory: Path, *, names: tuple[str, ...] = (HOST, "localhost"), life: dt.timedelta = LIFE
+    ) -> None:
         self._directory = directory
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = _name("gatepass testing")
@@ -45,12 +52,15 @@ class Certificates:
         self.client_ca = directory / "client-ca.pem"
         for file in (self.ca, self.client_ca):
             file.write_bytes(_pem(self._certificate))
-        names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(HOST)), x509.DNSName("localhost")])
-        self.server = self._issue("server.pem", HOST, (names, x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])))
+        extensions = (
+            x509.SubjectAlternativeName(map(_alternative_name, names)),
+            _usage(ExtendedKeyUsageOID.SERVER_AUTH),
+        )
+        self.server = self._issue("server.pem", names[0], extensions, life)
 
     def client(self, name: str) -> Path:
         """The file of a client certificate of the authority; its subject is ``CN=`` and the name."""
-        return self._issue(f"{name}.pem", name, (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]),))
+        return self._issue(f"{name}.pem", name, (_usage(ExtendedKeyUsageOID.CLIENT_AUTH),))
 
     def self_signed(self, name: str) -> Path:
         """The file of one that no authority signed. A server takes it if it starts later than this."""
@@ -68,10 +78,12 @@ class Certificates:
         """What to give to a server."""
         return Tls(certificate=self.server, client_ca=self.client_ca, client_certificates=client_certificates)
 
-    def _issue(self, file: str, name: str, extensions: tuple[x509.ExtensionType, ...]) -> Path:
+    def _issue(
+        self, file: str, name: str, extensions: tuple[x509.ExtensionType, ...], life: dt.timedelta = LIFE
+    ) -> Path:
         key = ec.generate_private_key(ec.SECP256R1())
         leaf = x509.BasicConstraints(False, None)
-        return self._written(file, self._signed(_name(name), key.public_key(), leaf, extensions), key)
+        return self._written(file, self._signed(_name(name), key.public_key(), leaf, extensions, life), key)
 
     def _signed(
         self,
@@ -79,6 +91,7 @@ class Certificates:
         public_key: CertificatePublicKeyTypes,
         constraints: x509.BasicConstraints,
         extensions: tuple[x509.ExtensionType, ...],
+        life: dt.timedelta = LIFE,
     ) -> x509.Certificate:
         """A certificate that RFC 5280 has nothing against: newer Pythons check strictly."""
         own = self._key.public_key()
@@ -94,7 +107,7 @@ class Certificates:
             decipher_only=False,
         )
         builder = (
-            _builder(subject, self._name, public_key)
+            _builder(subject, self._name, public_key, life)
             .add_extension(constraints, critical=True)
             .add_extension(usage, critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
@@ -111,7 +124,9 @@ class Certificates:
         return path
 
 
-def _builder(subject: x509.Name, issuer: x509.Name, public_key: CertificatePublicKeyTypes) -> x509.CertificateBuilder:
+def _builder(
+    subject: x509.Name, issuer: x509.Name, public_key: CertificatePublicKeyTypes, life: dt.timedelta = LIFE
+) -> x509.CertificateBuilder:
     now = dt.datetime.now(dt.UTC)
     return (
         x509.CertificateBuilder()
@@ -120,8 +135,19 @@ def _builder(subject: x509.Name, issuer: x509.Name, public_key: CertificatePubli
         .public_key(public_key)
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - LIFE)
-        .not_valid_after(now + LIFE)
+        .not_valid_after(now + life)
     )
+
+
+def _alternative_name(text: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(text))
+    except ValueError:
+        return x509.DNSName(text)
+
+
+def _usage(what: x509.ObjectIdentifier) -> x509.ExtendedKeyUsage:
+    return x509.ExtendedKeyUsage([what])
 
 
 def _name(text: str) -> x509.Name:

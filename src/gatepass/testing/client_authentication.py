@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from gatepass.testing.clients import Client
     from gatepass.testing.forms import Form
 
-__all__ = ["ASSERTION_TYPE", "AssertionRules", "ClientAuthenticator", "method_used"]
+__all__ = ["ASSERTION_TYPE", "AssertionAudience", "AssertionRules", "ClientAuthenticator", "method_used"]
 
+AssertionAudience = Literal["issuer", "token_endpoint", "lenient"]
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 ASSERTION_TYPS = (None, "jwt", "client-authentication+jwt")
 CHALLENGE = 'Basic realm="token endpoint"'
@@ -36,15 +37,15 @@ class AssertionRules:
     Attributes:
         issuer: the authorization server's issuer identifier.
         token_endpoint: its token endpoint.
-        audience: ``"issuer"``: ``aud`` is the issuer, as one string. ``"lenient"``: it is, or is a list with, the
-            issuer or the token endpoint.
+        audience: ``"issuer"``: ``aud`` is the issuer, as one string. ``"token_endpoint"``: it is that, likewise.
+            ``"lenient"``: it is, or is a list with, one of the two.
         algorithms: the algorithms allowed.
         max_life_s: how far ahead ``exp`` may be.
     """
 
     issuer: str
     token_endpoint: str
-    audience: Literal["issuer", "lenient"]
+    audience: AssertionAudience
     algorithms: tuple[str, ...]
     max_life_s: float
 
@@ -187,14 +188,19 @@ def _claims_fault(claims: Mapping[str, object], client: Client, rules: Assertion
     if claims.get("iss") != client.client_id or claims.get("sub") != client.client_id:
         return "iss and sub are not both the client id"
     if not _audience_fits(claims.get("aud"), rules):
-        return "aud is not the issuer" + (" as one string" if rules.audience == "issuer" else "")
+        wanted = "the token endpoint" if rules.audience == "token_endpoint" else "the issuer"
+        return f"aud is not {wanted}" + ("" if rules.audience == "lenient" else " as one string")
     return time_fault(claims, now=now, max_life_s=rules.max_life_s)
 
 
 def _audience_fits(audience: object, rules: AssertionRules) -> bool:
-    if rules.audience == "issuer":
-        return audience == rules.issuer
-    return bool({rules.issuer, rules.token_endpoint} & set(texts(audience)))
+    match rules.audience:
+        case "issuer":
+            return audience == rules.issuer
+        case "token_endpoint":
+            return audience == rules.token_endpoint
+        case "lenient":
+            return bool({rules.issuer, rules.token_endpoint} & set(texts(audience)))
 
 
 def _refused(description: str, challenge: str | None) -> Refusal:

@@ -14,7 +14,7 @@ from gatepass.testing.serve import LoopbackPort
 from gatepass.testing.trouble import Trouble, cause
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from types import TracebackType
 
     from starlette.requests import Request
@@ -26,6 +26,7 @@ __all__ = ["LoopbackServer"]
 
 FORM_TYPE = b"application/x-www-form-urlencoded"
 MAX_FORM_BYTES = 1024 * 1024
+_REFUSED = 400
 
 
 class LoopbackServer(ABC):
@@ -39,19 +40,22 @@ class LoopbackServer(ABC):
         tls: how it speaks TLS; None: it speaks plain HTTP.
         port: the port on 127.0.0.1.
         origin: scheme, host and port.
+        on_request: is told of each request once its answer has begun, a refusal with its reason, or there will be none;
+            it is called on the server's thread, so it must not wait.
     """
 
     main_place: ClassVar[str]
     """The place that trouble strikes when it names none."""
 
-    def __init__(self, *, tls: Tls | None = None) -> None:
+    def __init__(self, *, tls: Tls | None = None, port: int = 0) -> None:
         self.tls = tls
-        self._listening = LoopbackPort(tls)
+        self._listening = LoopbackPort(tls, port)
         self._log = RequestLog()
         self._lock = threading.Lock()
         self._outbreaks: list[_Outbreak] = []
         self.port = self._listening.number
         self.origin = self._listening.origin
+        self.on_request: Callable[[RequestRecord], None] | None = None
 
     @abstractmethod
     def app(self) -> ASGIApp:
@@ -151,22 +155,21 @@ class LoopbackServer(ABC):
                 await app(scope, receive, send)
                 return
             form, receive = await _form_body(scope, receive)
-            number = self._log.arrived(record_of(scope, form))
+            entry = _Entry(self._log, self._log.arrived(record_of(scope, form)), self.on_request)
             date = formatdate(self.now(), usegmt=True).encode()
 
             async def answer(message: Message) -> None:
-                if message["type"] == "http.response.start":
-                    self._log.answered(number, message["status"])
-                    message = _dated(message, date)
-                await send(message)
+                entry.hear(message)
+                await send(_dated(message, date) if message["type"] == "http.response.start" else message)
 
             outbreak = self._strike(scope["path"])
-            if outbreak is None:
-                await app(scope, receive, answer)
-                return
             try:
-                await cause(outbreak.trouble, app, scope, receive, answer)
+                if outbreak is None:
+                    await app(scope, receive, answer)
+                else:
+                    await cause(outbreak.trouble, app, scope, receive, answer)
             finally:
+                entry.close()
                 self._subside(outbreak)
 
         return observed
@@ -183,10 +186,37 @@ class LoopbackServer(ABC):
                     return outbreak
         return None
 
-    def _subside(self, outbreak: _Outbreak) -> None:
+    def _subside(self, outbreak: _Outbreak | None) -> None:
         with self._lock:
-            if outbreak.left == 0:
+            if outbreak is not None and outbreak.left == 0:
                 self._outbreaks = [each for each in self._outbreaks if each is not outbreak]
+
+
+class _Entry:
+    """What is written down of one request while it is answered, and whoever is told of that."""
+
+    def __init__(self, log: RequestLog, number: int, listener: Callable[[RequestRecord], None] | None) -> None:
+        self._log = log
+        self._number = number
+        self._listener = listener
+        self._refused = False
+
+    def hear(self, message: Message) -> None:
+        """Note a part of the answer."""
+        if message["type"] == "http.response.start":
+            self._log.answered(self._number, message["status"])
+            self._refused = message["status"] >= _REFUSED
+            if self._refused:
+                return  # the reason comes with the body
+        elif self._refused:
+            self._log.explained(self._number, message.get("body", b""))
+        self.close()
+
+    def close(self) -> None:
+        """There is no more to note: tell of it, once."""
+        listener, self._listener = self._listener, None
+        if listener is not None and (record := self._log.get(self._number)) is not None:
+            listener(record)
 
 
 @dataclass(slots=True, eq=False)

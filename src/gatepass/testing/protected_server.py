@@ -48,8 +48,8 @@ class ProtectedServer(LoopbackServer):
     - ``/mcp/plain/redirect?to=URL&status=307``: a redirect
 
     Outside the resource and open to all: ``/other``, which tells what headers it got. Every argument is an attribute
-    too, and may be changed while the server runs, except `metadata`, `stateless` and `tls`. For counting and for
-    trouble, what is under ``/mcp`` is the ``"resource"``.
+    too, and may be changed while the server runs, except `metadata`, `stateless`, `tls` and `port`. For counting and
+    for trouble, what is under ``/mcp`` is the ``"resource"``.
 
     Args:
         authorization_server: whose tokens are good; this server makes itself known to it as a resource.
@@ -57,6 +57,7 @@ class ProtectedServer(LoopbackServer):
         scopes_for: more that a token must allow, by path (``"/mcp/plain/hello"``) or by tool (``"add"``).
         scopes_supported: what the metadata lists; None: not said.
         metadata: where the resource metadata stands: with the resource's path, at the root, or nowhere.
+        metadata_at: where the challenge says that it stands, if that is somewhere else.
         challenge: the parameters of ``WWW-Authenticate``; empty: a bare ``Bearer``; None: no such header at all.
         stateless: whether MCP clients of the old protocol era are served without sessions.
         reject_all: answer 401 to every request, whatever its token.
@@ -65,6 +66,7 @@ class ProtectedServer(LoopbackServer):
         dpop_algorithms: what a proof may be signed with.
         tls: how the server speaks TLS; None: plain HTTP. A token that is bound to a client certificate is good on a
             connection with that certificate only (RFC 8705 §3).
+        port: where it listens on 127.0.0.1; 0: on any port that is free.
 
     Attributes:
         url: the resource, which is also the MCP endpoint.
@@ -80,6 +82,7 @@ class ProtectedServer(LoopbackServer):
         scopes_for: Mapping[str, tuple[str, ...]] | None = None,
         scopes_supported: Iterable[str] | None = None,
         metadata: Literal["path", "root", "none"] = "path",
+        metadata_at: str | None = None,
         challenge: tuple[ChallengeParameter, ...] | None = CHALLENGE,
         stateless: bool = False,
         reject_all: bool = False,
@@ -87,14 +90,16 @@ class ProtectedServer(LoopbackServer):
         dpop_nonce: bool = False,
         dpop_algorithms: tuple[str, ...] = ASYMMETRIC_ALGORITHMS,
         tls: Tls | None = None,
+        port: int = 0,
     ) -> None:
-        super().__init__(tls=tls)
+        super().__init__(tls=tls, port=port)
         self.url = self.origin + PATH
         self.authorization_server = authorization_server
         self.scopes = tuple(scopes)
         self.scopes_for: Mapping[str, tuple[str, ...]] = scopes_for or {}
         self.scopes_supported = None if scopes_supported is None else tuple(scopes_supported)
         self.metadata: Literal["path", "root", "none"] = metadata
+        self.metadata_at = metadata_at
         self.challenge = challenge
         self.stateless = stateless
         self.reject_all = reject_all
@@ -136,7 +141,9 @@ class ProtectedServer(LoopbackServer):
 
     @property
     def metadata_url(self) -> str | None:
-        """The address of the resource metadata."""
+        """The address of the resource metadata, as the challenge has it."""
+        if self.metadata_at is not None:
+            return self.metadata_at
         return None if self.metadata == "none" else self.origin + resource_metadata_path(self.metadata, PATH)
 
     def app(self) -> ASGIApp:

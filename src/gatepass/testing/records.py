@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import json
 import threading
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 from urllib.parse import parse_qsl
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from starlette.types import Scope
 
@@ -28,6 +29,8 @@ class RequestRecord:
         path: the path, without the query.
         query: the names of the parameters in the query, in order, repeats included.
         status: the status answered; None while there is no answer, and for ever if there never was one.
+        error: the error code in the answer (RFC 6749 §5.2, RFC 6750 §3.1).
+        error_description: what the answer said about it.
         headers: name (lower case) and value of each header; of a credential only the scheme, such as ``Bearer``.
         form: the names of the parameters in a form body, in order, repeats included.
         grant_type: the parameter of that name, in form or query (RFC 6749 §4), None if it was not sent.
@@ -41,6 +44,8 @@ class RequestRecord:
     path: str
     query: tuple[str, ...] = ()
     status: int | None = None
+    error: str | None = None
+    error_description: str | None = None
     headers: tuple[tuple[str, str], ...] = ()
     form: tuple[str, ...] = ()
     grant_type: str | None = None
@@ -89,6 +94,17 @@ def _fields(octets: bytes) -> list[tuple[str, str]]:
         return []
 
 
+def _texts(body: bytes, *names: str) -> Iterator[str | None]:
+    """Members of a JSON body, each None unless it is there and a string."""
+    try:
+        document = json.loads(body)
+    except ValueError:
+        document = None
+    for name in names:
+        value = cast("dict[str, object]", document).get(name) if isinstance(document, dict) else None
+        yield value if isinstance(value, str) else None
+
+
 def _presentable(name: str, value: str) -> str:
     if name not in CREDENTIAL_HEADERS:
         return value
@@ -119,6 +135,19 @@ class RequestLog:
             if record is not None:
                 self._records[number] = replace(record, status=status)
                 self._changed.notify_all()
+
+    def explained(self, number: int, body: bytes) -> None:
+        """Note what the body of a refusal says, if it is JSON."""
+        with self._changed:
+            record = self._records.get(number)
+            if record is not None:
+                error, description = _texts(body, "error", "error_description")
+                self._records[number] = replace(record, error=error, error_description=description)
+
+    def get(self, number: int) -> RequestRecord | None:
+        """The record of that number, unless it was forgotten."""
+        with self._changed:
+            return self._records.get(number)
 
     def all(self) -> list[RequestRecord]:
         """The records so far."""

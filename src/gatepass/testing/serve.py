@@ -38,10 +38,10 @@ class LoopbackPort:
     While nothing is, a connection is refused.
     """
 
-    def __init__(self, tls: Tls | None = None) -> None:
+    def __init__(self, tls: Tls | None = None, number: int = 0) -> None:
         self._tls = tls
         self._run: _Run | None = None
-        self._hold(0)
+        self._hold(number)
         self.number: int = self._socket.getsockname()[1]
         self.origin = f"{'http' if tls is None else 'https'}://{HOST}:{self.number}"
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import JSONResponse, Response
 
+from gatepass.testing.allowance import resources_named
 from gatepass.testing.bindings import Binding
 from gatepass.testing.client_authentication import method_used
 from gatepass.testing.clients import ANONYMOUS
@@ -45,6 +46,7 @@ def _answer(server: AuthorizationServer, request: Request, form: Form) -> dict[s
         client = server.authenticate(request, form)
     binding = Binding(jkt=_proven_key(server, request), x5t=certificate_thumbprint(server.client_certificate(request)))
     form.require("grant_type")
+    form.resources = resources_named(server, form)
     if grant_type is None or not grant_type.offered(server):
         raise Refusal("unsupported_grant_type", "this server does not know the grant type")
     if not client.may_use(grant_type.name):

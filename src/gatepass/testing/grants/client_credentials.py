@@ -27,4 +27,4 @@ def _answer(request: TokenRequest) -> dict[str, object]:
     return token_response(request, grant)
 
 
-GRANT_TYPE = GrantType(name=CLIENT_CREDENTIALS, answer=_answer)
+GRANT_TYPE = GrantType(name=CLIENT_CREDENTIALS, answer=_answer, offered=lambda server: server.client_credentials)
