@@ -280,7 +280,9 @@ def test_every_option_of_the_command_that_is_named_exists(capsys: pytest.Capture
 
     for name in _COMMANDS:
         command = getattr(import_module(f"gatepass.cli.{name}"), name)
-        for words in [[each.__name__] for each in command.commands] if isinstance(command, Group) else [[]]:
+        for words in (
+            [[each.__name__.replace("_", "-")] for each in command.commands] if isinstance(command, Group) else [[]]
+        ):
             assert run([name, *words, "--help"]) == 0
     others = {"conformance.md", "benchmarks.md", "simulation.md"}  # whose commands are not ours
     ours = "\n".join(text for page, text in TEXT.items() if page.name not in others)

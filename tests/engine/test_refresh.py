@@ -355,6 +355,7 @@ def test_of_two_processes_one_uses_the_refresh_token_and_the_other_takes_over_wh
 
 def test_while_another_process_may_be_using_it_nobody_else_does_however_long_that_takes() -> None:
     one, other = two()
+    one.profile.traits = other.profile.traits = Traits(attended=True)
     waits: list[float] = []
 
     def renew(path: str, form: dict[str, str]) -> HttpResponse:
@@ -373,6 +374,7 @@ def test_while_another_process_may_be_using_it_nobody_else_does_however_long_tha
 
 def test_the_lease_is_as_long_as_the_token_client_is_patient() -> None:
     one, _ = two()
+    one.profile.traits = Traits(attended=True)
     one.world.request_timeout_s = 100.0
     leases = []
 
@@ -567,3 +569,19 @@ def test_whoever_comes_while_a_renewal_for_nobody_fails_has_the_person_asked() -
     jar.pump()
     assert served(waiting(callers[0]).outcome).generation == 2
     assert [errand.awaited for errand in jar.profile.asked] == [True, False, True]
+
+
+def test_where_nobody_has_to_be_asked_a_process_that_died_with_it_delays_nobody_past_a_deadline() -> None:
+    one, other = two()
+    callers = []
+
+    def die(path: str, form: dict[str, str]) -> HttpResponse:
+        callers.append(waiting(other.call()))
+        other.advance(6)
+        return BUSY
+
+    one.world.reply = die
+    waiting(one.call())
+    one.pump()
+    assert served(callers[0].outcome).generation == 2
+    assert (spent(one), spent(other), other.mints) == (["r1"], [], 1)

@@ -651,3 +651,19 @@ def test_a_later_challenge_without_scopes_leaves_those_of_an_earlier_one() -> No
     jar.source.challenged(silent)
     assert jar.source.challenge is not None
     assert (jar.source.challenge.scope, jar.source.challenge.error) == (CHALLENGE.scope, "invalid_token")
+
+
+def test_while_a_failure_is_waited_out_the_token_of_another_process_is_found() -> None:
+    clock, store = Clock(), SharedMemory()
+    one, other = Jar(store=store, clock=clock), Jar(store=store, clock=clock)
+    other.world.dice = 0.9
+    other.profile.default = UnreachableError("No answer.", code="unreachable", retryable=True)
+    while other.source.failures.retry_in_s(clock.now()) <= 10:
+        other.call(100)
+        other.advance(60)
+    assert isinstance(other.failure(5), UnreachableError)  # as before, it is too long for this one
+    caller = waiting(other.call(100))
+    other.advance(1)
+    token = one.token()
+    other.advance(2)
+    assert served(caller.outcome).record == token.record

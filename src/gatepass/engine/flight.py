@@ -48,6 +48,8 @@ if TYPE_CHECKING:
 __all__ = ["Flight"]
 
 _LEASE_POLL_S = (0.050, 0.250)
+_LOOK_AGAIN_S = 1.0
+"""While a failure is waited out: how far apart the looks into a shared store are."""
 _LEASE_S = 5.0
 """Longer than a renewal takes, shorter than a caller's patience: a holder that died delays nobody past its deadline."""
 _REQUESTS_OF_A_RENEWAL = 3
@@ -74,6 +76,7 @@ class Flight:
         "_launched",
         "_lease",
         "_modest",
+        "_not_before_mono",
         "_reread",
         "_source",
         "_unleased",
@@ -93,6 +96,7 @@ class Flight:
         self._began: Instant | None = None
         self._launched = False
         self._modest = False
+        self._not_before_mono = float("-inf")
         self._reread = False
         self._unleased = False
         self._lease: Lease | None = None
@@ -111,7 +115,8 @@ class Flight:
             if self._launched:
                 return
             self._launched = True
-        self._again_in(self.delay_s)
+        self._not_before_mono = self._source.world.now().mono + self.delay_s
+        self._again_in(0 if self._source.shelf.shared else self.delay_s)
 
     def _again_in(self, delay_s: float) -> None:
         source = self._source
@@ -164,6 +169,8 @@ class Flight:
         while not self._stay():
             if source.retire(self):
                 return
+        if self._too_early(now):
+            return
         standing = source.failures.standing(now)
         if standing is not None and not source.world.changed(source.secrets):
             source.failures.postpone(now)
@@ -207,6 +214,20 @@ class Flight:
         for waiter in leaving:
             waiter.settle(None)
         return self.wanted
+
+    def _too_early(self, now: Instant) -> bool:
+        """Whether a failure is still waited out. Others who share the store may have a token before that."""
+        source, wait_s = self._source, self._not_before_mono - now.mono
+        if wait_s <= 0:
+            return False
+        with source.pool.lock:
+            hopeless = {waiter for waiter in self.waiters if waiter.until < self._not_before_mono}
+            self.waiters -= hopeless
+        for waiter in hopeless:
+            waiter.settle(source.failures.last)
+        if not source.retire(self):
+            self._again_in(min(wait_s, _LOOK_AGAIN_S) if source.shelf.shared else wait_s)
+        return True
 
     def _take_lease(self, now: Instant) -> bool:
         """Where others share the store, one of them renews. Without an answer from the store, go on alone.
@@ -260,7 +281,7 @@ class Flight:
     def _lease_s(self) -> float:
         """How long nobody else should ask for this token."""
         source = self._source
-        if self._spends():  # nobody may use the refresh token while its answer can be on the way
+        if source.profile.traits.attended and self._spends():  # nobody may use it while its answer can be on the way
             return max(_LEASE_S, _REQUESTS_OF_A_RENEWAL * source.world.request_timeout_s)
         return source.profile.traits.patience_s if source.profile.traits.attended else _LEASE_S
 
@@ -439,7 +460,8 @@ class Flight:
         with source.pool.lock:
             patient = any(waiter.until > now.mono + wait_s for waiter in self.waiters)
         if error.retryable and patient and self._attempts < source.policy.attempts and not source.closed:
-            self._again_in(wait_s)
+            self._not_before_mono = now.mono + wait_s
+            self._again_in(min(wait_s, _LOOK_AGAIN_S) if source.shelf.shared else wait_s)
             return
         held = source.held
         if held is not None and source.usable(held, now):

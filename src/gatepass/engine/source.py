@@ -207,7 +207,7 @@ class Source:
                     return None
                 if flight is None:
                     delay_s, last = self.failures.retry_in_s(now), self.failures.last
-                    if last is not None and delay_s > patience_s:
+                    if last is not None and delay_s > patience_s and not self.shelf.shared:
                         raise last.again()
                     flight = self._force(now) if refused and self._may_force(now) else Flight(self)
                     flight.delay_s = delay_s
