@@ -196,8 +196,8 @@ class Auth(httpx2.Auth):
         """Make no more tokens, and wait for the one that is on its way, so that it reaches the store.
 
         What is at hand still serves, until it expires; then calls fail with the code ``closed``. Most programs need not
-        close: one that ends in the middle of a renewal leaves others who share its store waiting for 5 seconds, and only
-        a person's refresh token that is lost costs more. ``with auth:`` does it.
+        close: one that ends in the middle of a renewal leaves others who share its store waiting for 5 seconds, and
+        only a person's refresh token that is lost costs more. ``with auth:`` does it.
 
         Args:
             timeout_s: how long to wait, in seconds; at most a day.
