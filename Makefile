@@ -32,7 +32,7 @@ format: $(STAMP)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(STAMP)  ## against the same client with a fixed header, and against the official SDK
+bench: $(STAMP)  ## against the same client with a fixed header, and against six other libraries
 	$(BIN)/python -m benchmarks
 
 conformance: $(STAMP)  ## the score in every authorization scenario of the official suite

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from benchmarks.servers import ROOT, Servers
 
@@ -25,10 +26,13 @@ class Bench:
 
     Args:
         quick: few rounds, to see that everything works.
+
+    Attributes:
+        folder: for what the run writes; gone at its end.
     """
 
     def __init__(self, *, quick: bool) -> None:
-        self._quick = quick
+        self.quick = quick
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -40,7 +44,7 @@ class Bench:
 
     def rounds(self, thorough: int) -> int:
         """How many rounds to take where a thorough run takes that many."""
-        return max(1, thorough // 5) if self._quick else thorough
+        return max(1, thorough // 5) if self.quick else thorough
 
     @cached_property
     def servers(self) -> Servers:
@@ -66,19 +70,34 @@ class Bench:
         """For fresh processes: byte code is written, or what pip did not install would be compiled at each start."""
         return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
-    def start_python(self, code: str) -> subprocess.Popen[bytes]:
-        """Run code in a fresh interpreter."""
-        return subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env=self._environment)
+    def ask_python(self, module: str, *arguments: str) -> Any:
+        """Run a module in a fresh interpreter; the JSON that it prints."""
+        command = [sys.executable, "-m", module, *arguments]
+        done = subprocess.run(command, cwd=ROOT, env=self._environment, stdout=subprocess.PIPE, check=True)
+        return json.loads(done.stdout)
 
     def time_python(self, code: str) -> float:
         """How long a fresh interpreter takes for it, in seconds."""
         start = time.perf_counter()
-        finish([self.start_python(code)])
+        subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=self._environment, check=True)
         return time.perf_counter() - start
 
-
-def finish(processes: Sequence[subprocess.Popen[bytes]]) -> None:
-    """Wait for processes that must succeed."""
-    statuses = [process.wait() for process in processes]
-    if any(statuses):
-        raise RuntimeError("A measured process failed; its last words are above.")
+    def run_at_once(self, codes: Sequence[str]) -> None:
+        """Run programs in fresh interpreters, up to where each prints a line; then let all of them go on at once."""
+        pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+        processes = [
+            subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env=self._environment, text=True, **pipes)
+            for code in codes
+        ]
+        for process in processes:
+            assert process.stdout is not None
+            process.stdout.readline()
+        for process in processes:
+            assert process.stdin is not None
+            with suppress(BrokenPipeError):  # it has failed, as its status will tell
+                process.stdin.write("\n")
+                process.stdin.flush()
+        last_words = [process.communicate()[1] for process in processes]
+        for process, words in zip(processes, last_words, strict=True):
+            if process.returncode:
+                raise RuntimeError(f"A measured process failed. Its last words:\n{words}")

@@ -1,6 +1,7 @@
 """The hot path: what authorizing one request costs while the token is fresh.
 
-Whole calls are timed, on a transport in this process, and the calls with a fixed header subtracted.
+Whole calls are timed by the processor's time for them, on a transport in this process, and the calls with a fixed
+header subtracted.
 """
 
 from __future__ import annotations
@@ -9,22 +10,28 @@ import asyncio
 import gc
 from operator import sub
 from statistics import median
-from time import perf_counter
-from typing import TYPE_CHECKING
+from time import thread_time
+from typing import TYPE_CHECKING, Any
 
-import httpx2
-
-from benchmarks.contenders import FixedHeader, gatepass_holding, sdk_holding
-from benchmarks.results import FIXED, GATEPASS, SDK, Result, interleave
+from benchmarks.contenders import CONTENDERS, GATEPASS
+from benchmarks.contenders.base import URL
+from benchmarks.results import (
+    Result,
+    contenders_for,
+    interleave,
+    with_yardsticks,
+    without,
+    yardstick_of,
+    yardsticks_shown,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 
     from benchmarks.bench import Bench
 
-__all__ = ["answer", "hot_path", "quickest_rounds", "undisturbed"]
+__all__ = ["hot_path", "quickest_rounds", "undisturbed"]
 
-URL = "https://mcp.example.com/mcp"
 CALLS = 50
 ROUNDS = 200
 AIM_US = 3.0
@@ -33,46 +40,44 @@ AIM_US = 3.0
 def hot_path(bench: Bench) -> Iterator[Result]:
     """Microseconds a call, more than with a fixed header."""
     rounds = bench.rounds(ROUNDS)
-    yield _result("hot path, sync: added to a call", _sync(rounds))
-    yield _result("hot path, async: added to a call", _async(rounds))
+    yield _result("sync", _sync(rounds))
+    yield _result("async", _async(rounds))
 
 
 def _sync(rounds: int) -> dict[str, list[float]]:
-    contenders = {FIXED: FixedHeader(), GATEPASS: gatepass_holding(URL)}  # the SDK has no synchronous side
-    clients = {
-        name: httpx2.Client(auth=auth, transport=httpx2.MockTransport(answer)) for name, auth in contenders.items()
-    }
-
-    def sampler(http: httpx2.Client) -> Callable[[], float]:
+    def sampler(call: Callable[[Any], object], member: Any) -> Callable[[], float]:
         def sample() -> float:
-            start = perf_counter()
+            start = thread_time()
             for _ in range(CALLS):
-                http.get(URL)
-            return (perf_counter() - start) / CALLS
+                call(member)
+            return (thread_time() - start) / CALLS
 
         return sample
 
-    return undisturbed({name: sampler(http) for name, http in clients.items()}, rounds)
+    contenders = with_yardsticks(contenders_for("sync"))
+    return undisturbed(
+        {name: sampler(each.caller(), each.member(each.holding(URL))) for name, each in contenders.items()}, rounds
+    )
 
 
 def _async(rounds: int) -> dict[str, list[float]]:
-    contenders = {FIXED: FixedHeader(), GATEPASS: gatepass_holding(URL), SDK: sdk_holding(URL)}
-    clients = {
-        name: httpx2.AsyncClient(auth=auth, transport=httpx2.MockTransport(answer)) for name, auth in contenders.items()
-    }
-
-    async def calls(http: httpx2.AsyncClient) -> float:
-        start = perf_counter()
+    async def calls(call: Callable[[Any], Awaitable[object]], member: Any) -> float:
+        start = thread_time()
         for _ in range(CALLS):
-            await http.get(URL)
-        return (perf_counter() - start) / CALLS
+            await call(member)
+        return (thread_time() - start) / CALLS
 
+    contenders = with_yardsticks(contenders_for("async"))
     with asyncio.Runner() as runner:
 
-        def sampler(http: httpx2.AsyncClient) -> Callable[[], float]:
-            return lambda: runner.run(calls(http))
+        def sampler(call: Callable[[Any], Awaitable[object]], member: Any) -> Callable[[], float]:
+            return lambda: runner.run(calls(call, member))
 
-        return undisturbed({name: sampler(http) for name, http in clients.items()}, rounds)
+        samples = {
+            name: sampler(each.async_caller(), each.member(each.holding(URL), asynchronous=True))
+            for name, each in contenders.items()
+        }
+        return undisturbed(samples, rounds)
 
 
 def undisturbed(samples: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
@@ -80,19 +85,24 @@ def undisturbed(samples: Mapping[str, Callable[[], float]], rounds: int) -> dict
     gc.collect()
     gc.disable()
     try:
-        return interleave(samples, rounds)
+        return interleave(samples, rounds, patience_s=60.0)
     finally:
         gc.enable()
 
 
-def _result(measure: str, seconds: Mapping[str, Sequence[float]]) -> Result:
+def _result(kind: str, seconds: Mapping[str, Sequence[float]]) -> Result:
     quick = quickest_rounds(seconds)
-    added_us = {name: median(map(sub, took, quick[FIXED])) * 1e6 for name, took in quick.items()}
+    added_us = {
+        name: median(map(sub, quick[name], quick[yardstick_of(name)])) * 1e6 for name in CONTENDERS if name in quick
+    }
+    calls = {name: median(took) for name, took in quick.items()}
     return Result(
-        measure=measure,
-        fixed_header=f"0 = {median(quick[FIXED]) * 1e6:.0f} µs",
-        gatepass=f"{added_us[GATEPASS]:.1f} µs",
-        official_sdk=f"{added_us[SDK]:.1f} µs" if SDK in added_us else None,
+        name=f"hot-path-{kind}",
+        measure=f"hot path, {kind}: added to a call",
+        figures=added_us,
+        form="{:.1f} µs",
+        yardstick=f"0 = {yardsticks_shown(calls, 1e6, 'µs')}",
+        notes=without(kind),
         aim=f"{AIM_US:g} µs",
         met=added_us[GATEPASS] <= AIM_US,
     )
@@ -102,8 +112,3 @@ def quickest_rounds(seconds: Mapping[str, Sequence[float]]) -> dict[str, tuple[f
     """The quarter of the rounds in which the machine had least else to do, whole, so that differences stay fair."""
     rounds = sorted(zip(*seconds.values(), strict=False), key=sum)
     return dict(zip(seconds, zip(*rounds[: max(1, len(rounds) // 4)], strict=True), strict=True))
-
-
-def answer(_: httpx2.Request) -> httpx2.Response:
-    """The resource, in this process."""
-    return httpx2.Response(200)

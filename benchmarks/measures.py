@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 from benchmarks.assertion import assertion
 from benchmarks.concurrency import concurrency, long_poll
+from benchmarks.crowd import crowd
 from benchmarks.hot_path import hot_path
+from benchmarks.identities import identities
 from benchmarks.mcp_client import mcp_client
 from benchmarks.proof import proof
-from benchmarks.requests_sent import requests_sent
+from benchmarks.requests_sent import herd, restarts, trouble
 from benchmarks.short_tokens import short_tokens
 from benchmarks.startup import first_answer, import_time, processes
 
@@ -27,10 +29,14 @@ ALL: dict[str, Callable[[Bench], Iterator[Result]]] = {
     "long-poll": long_poll,
     "mcp-client": mcp_client,
     "short-tokens": short_tokens,
-    "requests": requests_sent,
+    "herd": herd,
+    "trouble": trouble,
+    "restarts": restarts,
     "processes": processes,
     "import": import_time,
     "start": first_answer,
+    "identities": identities,
+    "crowd": crowd,
     "assertion": assertion,
     "proof": proof,
 }

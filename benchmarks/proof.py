@@ -1,23 +1,26 @@
 """DPoP on the hot path: what authorizing a request with a proof costs, against the signature in the proof.
 
-Whole calls are timed, on a transport in this process, and the calls with a fixed header subtracted.
+Whole calls are timed by the processor's time for them, on a transport in this process, and the calls with a fixed
+header subtracted.
 """
 
 from __future__ import annotations
 
 from operator import sub
 from statistics import median
-from time import perf_counter
+from time import thread_time
 from typing import TYPE_CHECKING
 
-import httpx2
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from requests_oauth2client import DPoPKey, DPoPToken
 
-from benchmarks.contenders import FixedHeader, gatepass_holding
-from benchmarks.hot_path import answer, quickest_rounds, undisturbed
-from benchmarks.results import FIXED, GATEPASS, Result
+from benchmarks.contenders import CONTENDERS, GATEPASS, YARDSTICKS
+from benchmarks.contenders.base import LIFETIME_S, URL, a_token
+from benchmarks.contenders.gatepass import Gatepass
+from benchmarks.hot_path import quickest_rounds, undisturbed
+from benchmarks.results import Result, yardstick_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,9 +29,10 @@ if TYPE_CHECKING:
 
 __all__ = ["proof"]
 
-URL = "https://mcp.example.com/mcp"
 A_PROOF = b"x" * 400
 SIGNATURE = "the bare signature"
+PEER = "requests-oauth2client"
+NOTES = {name: "It has no DPoP." for name in CONTENDERS if name not in {GATEPASS, PEER}}
 CALLS = 20
 ROUNDS = 100
 AIM = 2.0
@@ -48,29 +52,38 @@ def _measured(
     sign: Callable[[], bytes],
 ) -> Result:
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
-    contenders = {FIXED: FixedHeader(), GATEPASS: gatepass_holding(URL, dpop=pem)}
-    clients = {
-        name: httpx2.Client(auth=auth, transport=httpx2.MockTransport(answer)) for name, auth in contenders.items()
+    members = {
+        yardstick_of(GATEPASS): YARDSTICKS["httpx2"].holding(URL),
+        yardstick_of(PEER): YARDSTICKS["requests"].holding(URL),
+        GATEPASS: Gatepass().holding(URL, dpop=pem),
+        PEER: DPoPToken(a_token(), _dpop_key=DPoPKey.generate(algorithm), expires_in=LIFETIME_S),
     }
-    samples = {name: _timed(lambda http=http: http.get(URL)) for name, http in clients.items()}
-    quick = quickest_rounds(undisturbed({**samples, SIGNATURE: _timed(sign)}, bench.rounds(ROUNDS)))
+    callers = {each.speaks: each.caller() for each in (YARDSTICKS["httpx2"], YARDSTICKS["requests"])}
+    samples = {SIGNATURE: _timed(sign)}
+    for name, member in members.items():
+        call = callers["requests" if name in {PEER, yardstick_of(PEER)} else "httpx2"]
+        samples[name] = _timed(lambda call=call, member=member: call(member))
+    quick = quickest_rounds(undisturbed(samples, bench.rounds(ROUNDS)))
     signature_s = median(quick[SIGNATURE])
-    added = median(map(sub, quick[GATEPASS], quick[FIXED])) / signature_s
+    figures = {
+        name: median(map(sub, quick[name], quick[yardstick_of(name)])) / signature_s for name in (GATEPASS, PEER)
+    }
     return Result(
+        name=f"proof-{algorithm}",
         measure=f"a request with a DPoP proof by {algorithm}, against its bare signature",
-        fixed_header=f"1.00 = {signature_s * 1e6:.0f} µs",
-        gatepass=added,
-        official_sdk=None,
+        figures=figures,
+        yardstick=f"1.00 = {signature_s * 1e6:.0f} µs",
+        notes=NOTES,
         aim=f"{AIM:g}",
-        met=added <= AIM,
+        met=figures[GATEPASS] <= AIM,
     )
 
 
 def _timed(action: Callable[[], object]) -> Callable[[], float]:
     def sample() -> float:
-        start = perf_counter()
+        start = thread_time()
         for _ in range(CALLS):
             action()
-        return (perf_counter() - start) / CALLS
+        return (thread_time() - start) / CALLS
 
     return sample

@@ -4,157 +4,190 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
-import httpx2
-
-from benchmarks.contenders import FixedHeader, SdkStorage, gatepass_auth, sdk_auth
-from benchmarks.results import FIXED, GATEPASS, SDK, Result
-from gatepass import FileStore
+from benchmarks.contenders import CONTENDERS, FIXED, GATEPASS, YARDSTICKS
+from benchmarks.contenders.base import Shelf
+from benchmarks.results import Result, best, compare, with_yardsticks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-    from pathlib import Path
+    from collections.abc import Callable, Coroutine, Iterator, Mapping
+    from typing import Any
 
     from benchmarks.bench import Bench
-    from benchmarks.servers import Counts, Servers, Site
+    from benchmarks.contenders.base import Contender, Get
+    from benchmarks.results import Figure
+    from benchmarks.servers import Counts, Servers
 
-__all__ = ["requests_sent"]
+    Play = Callable[[Contender, Servers], Coroutine[None, None, Figure]]
+
+__all__ = ["herd", "restarts", "trouble"]
 
 CALLERS = 100
 SHORT_LIFE_S = 1.0
+GIVES_UP = "It passes the 401 on, and goes on with the token that was refused."
+TOLD = "It is told the token endpoint, and discovers nothing."
+EXPIRED = "It fetches its first token only when told to; here it starts with one that has expired."
 
 
-def requests_sent(bench: Bench) -> Iterator[Result]:
-    """Counted by the servers; calls that belong together are all under way at once."""
+def herd(bench: Bench) -> Iterator[Result]:
+    """Many callers at once, and no token yet. Who leaves it to chance how often it asks is shown at its worst."""
     servers = bench.servers
-    yield _cold(servers)
-    yield _token_endpoint_down(servers)
-    yield _everybody_refused(servers)
-    yield _restart_with_a_valid_token(servers, Shelves(bench.folder / "valid"))
-    soon_expired = Shelves(bench.folder / "expired")
-    yield _renewal(servers, soon_expired)
-    yield _restart_with_an_expired_token(servers, soon_expired)
+    cold: dict[str, Figure] = {}
+    for _ in range(bench.rounds(5)):
+        for name, figure in _played(servers, _cold).items():
+            cold[name] = max(figure, cold.get(name, figure))
+    yield Result(
+        name="herd-requests",
+        measure=f"{CALLERS} cold callers: token requests + discovery + 401s",
+        figures=cold,
+        form="{:.0f} + {:.0f} + {:.0f}",
+        notes={
+            "authlib": f"{TOLD} {EXPIRED}",
+            **dict.fromkeys(("httpx-auth", "requests-oauth2client", "google-auth"), TOLD),
+        },
+        aim="1 + 2 + 0",
+        met=cold[GATEPASS] <= (1, 2, 0),
+    )
+    samples = {
+        name: lambda each=each: asyncio.run(_cold_seconds(each, servers))
+        for name, each in with_yardsticks(CONTENDERS).items()
+    }
+    seconds = best(samples, bench.rounds(10))
+    yield compare("herd-time", f"{CALLERS} cold callers: time", seconds, notes={"authlib": EXPIRED})
 
 
-def _cold(servers: Servers) -> Result:
-    counts = {name: _count(servers, make(servers.site)) for name, make in _NEW.items()}
+async def _cold(contender: Contender, servers: Servers) -> Figure:
+    async with contender.opened(contender.cold(servers.site)) as (get,):
+        await _succeed(get, servers, CALLERS)
+    counts = servers.counts()
+    return counts.token, counts.discovery, counts.refused
 
-    def told(counted: Counts) -> str:
-        return f"{counted.token} + {counted.discovery}" + (" (after a 401)" if counted.refused else "")
 
-    return _row(
-        f"{CALLERS} cold callers: token + discovery requests",
-        {name: told(counted) for name, counted in counts.items()},
-        aim="1 + 2",
-        met=(counts[GATEPASS].token, counts[GATEPASS].discovery) <= (1, 2),
+async def _cold_seconds(contender: Contender, servers: Servers) -> float:
+    async with contender.opened(contender.cold(servers.site)) as (get,):
+        start = time.perf_counter()
+        await _succeed(get, servers, CALLERS)
+        return time.perf_counter() - start
+
+
+def trouble(bench: Bench) -> Iterator[Result]:
+    """Servers say no: the authorization server, the resource to one token, the resource to everything."""
+    servers = bench.servers
+    sent = _played(servers, _token_endpoint_down)
+    yield _row("as-503", f"{CALLERS} calls, token endpoint answers 503: requests", sent, at_most=3)
+    failed = _played(servers, _revoked)
+    measure = f"{CALLERS} calls after the token was revoked: calls that fail"
+    notes = dict.fromkeys(("authlib", "httpx-auth", "requests-oauth2client"), GIVES_UP)
+    yield _row("revoked", measure, failed, at_most=0, notes=notes)
+    refused = _played(servers, _everybody_refused)
+    yield Result(
+        name="rs-401",
+        measure=f"{CALLERS} calls, resource always answers 401: requests, tokens minted",
+        figures=refused,
+        form="{:.0f}, {:.0f}",
+        notes=notes,
+        aim="203, 1",
+        met=refused[GATEPASS] <= (203, 1),
     )
 
 
-def _token_endpoint_down(servers: Servers) -> Result:
+async def _token_endpoint_down(contender: Contender, servers: Servers) -> Figure:
     servers.trouble_token_endpoint(status=503)
-    sent = {name: _count_in_trouble(servers, make(servers.site)).total for name, make in _NEW.items()}
+    async with contender.opened(contender.cold(servers.site)) as (get,):
+        await _attempt(get, servers)
     servers.trouble_token_endpoint()
-    return _row(f"{CALLERS} calls, token endpoint answers 503: requests", sent, aim="3", met=sent[GATEPASS] <= 3)
+    return servers.counts().total
 
 
-def _everybody_refused(servers: Servers) -> Result:
+async def _revoked(contender: Contender, servers: Servers) -> Figure:
+    async with contender.opened(contender.cold(servers.site)) as (get,):
+        await _succeed(get, servers, 1)
+        servers.revoke_all()
+        return sum(answer != 200 for answer in await _attempt(get, servers))
+
+
+async def _everybody_refused(contender: Contender, servers: Servers) -> Figure:
     """The token was good; then the resource turns against everybody."""
-    auths = {name: make(servers.site) for name, make in _NEW.items()}
-    for auth in auths.values():
-        _count(servers, auth, calls=1)
-    servers.refuse_everybody(True)
-    counts = {name: _count_in_trouble(servers, auth) for name, auth in auths.items()}
-    servers.refuse_everybody(False)
-    return _row(
-        f"{CALLERS} calls, resource always answers 401: requests",
-        {name: f"{counted.total}, {counted.token} minted" for name, counted in counts.items()},
-        aim="203, 1 minted",
-        met=counts[GATEPASS].total <= 203 and counts[GATEPASS].token <= 1,
-    )
+    async with contender.opened(contender.cold(servers.site)) as (get,):
+        await _succeed(get, servers, 1)
+        servers.refuse_everybody(True)
+        await _attempt(get, servers)
+        servers.refuse_everybody(False)
+    counts = servers.counts()
+    return counts.total, counts.token
 
 
-def _restart_with_a_valid_token(servers: Servers, shelves: Shelves) -> Result:
-    for auth in shelves.contenders(servers.site).values():
-        _count(servers, auth, calls=1)
-    restarted = shelves.contenders(servers.site)
-    return _on_top_of_one("restart with a valid stored token: auth requests", servers, restarted, at_most=0)
-
-
-def _renewal(servers: Servers, shelves: Shelves) -> Result:
-    """The same process, after the token has expired. It leaves a token that will soon expire in the store."""
-    contenders = shelves.contenders(servers.site)
+def restarts(bench: Bench) -> Iterator[Result]:
+    """A process that starts where another one left a token, and one that lives on when its token has expired."""
+    servers = bench.servers
+    shelf = Shelf(folder=bench.folder / "valid")
+    extra = _played(servers, partial(_valid_token_stored, shelf))
+    yield _row("restart-valid", "restart with a valid stored token: auth requests", extra, at_most=0)
+    shelf = Shelf(folder=bench.folder / "expired")
     servers.issue_short_tokens(SHORT_LIFE_S)
-    for auth in contenders.values():
-        _count(servers, auth, calls=1)
+    extra = _played(servers, partial(_token_expires, shelf))
+    yield _row("renewal", "renewal after expiry: auth requests", extra, at_most=1)
     time.sleep(SHORT_LIFE_S * 1.2)
-    renewed = _on_top_of_one("renewal after expiry: auth requests", servers, contenders, at_most=1)
     servers.issue_short_tokens(None)
-    return renewed
+    extra = _played(servers, partial(_stored_token, shelf))
+    yield _row("restart-expired", "restart with an expired stored token: auth requests", extra, at_most=1)
 
 
-def _restart_with_an_expired_token(servers: Servers, shelves: Shelves) -> Result:
-    time.sleep(SHORT_LIFE_S * 1.2)
-    restarted = shelves.contenders(servers.site)
-    return _on_top_of_one("restart with an expired stored token: auth requests", servers, restarted, at_most=1)
+async def _valid_token_stored(shelf: Shelf, contender: Contender, servers: Servers) -> Figure:
+    auth = contender.cold(servers.site, shelf=shelf)
+    async with contender.opened(auth) as (get,):
+        await _succeed(get, servers, 1)
+    contender.keep(auth, shelf)
+    return await _stored_token(shelf, contender, servers)
 
 
-class Shelves:
-    """Where tokens outlive a process: the file store of gatepass, and for the SDK an object that stays.
-
-    Args:
-        folder: for the file store.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._storage = SdkStorage()
-
-    def contenders(self, site: Site) -> dict[str, httpx2.Auth]:
-        """As a new process would make them."""
-        return {
-            FIXED: FixedHeader(site.token),
-            GATEPASS: gatepass_auth(site, store=FileStore(self._folder)),
-            SDK: sdk_auth(site, self._storage),
-        }
+async def _token_expires(shelf: Shelf, contender: Contender, servers: Servers) -> Figure:
+    auth = contender.cold(servers.site, shelf=shelf, leeway_s=0.1)
+    async with contender.opened(auth) as (get,):
+        await _succeed(get, servers, 1)
+        await asyncio.sleep(SHORT_LIFE_S * 1.2)
+        counts = await _succeed(get, servers, 1)
+    contender.keep(auth, shelf)
+    return counts.total - 1
 
 
-def _on_top_of_one(measure: str, servers: Servers, contenders: Mapping[str, httpx2.Auth], *, at_most: int) -> Result:
-    """What one call needs beside its own request: every request to the authorization server, and every refused one."""
-    extra = {name: _count(servers, auth, calls=1).total - 1 for name, auth in contenders.items()}
-    return _row(measure, extra, aim=str(at_most), met=extra[GATEPASS] <= at_most)
+async def _stored_token(shelf: Shelf, contender: Contender, servers: Servers) -> Figure:
+    """What the first call of a process needs beside its own request."""
+    async with contender.opened(contender.cold(servers.site, shelf=shelf)) as (get,):
+        return (await _succeed(get, servers, 1)).total - 1
 
 
-def _row(measure: str, cells: Mapping[str, object], *, aim: str, met: bool | None) -> Result:
-    fixed, ours, sdk = (str(cells[name]) for name in (FIXED, GATEPASS, SDK))
-    return Result(measure=measure, fixed_header=fixed, gatepass=ours, official_sdk=sdk, aim=aim, met=met)
+def _played(servers: Servers, play: Play) -> dict[str, Figure]:
+    """A measure for every contender, each after the other; the fixed header is that on httpx2."""
+    contenders = {FIXED: YARDSTICKS["httpx2"], **CONTENDERS}
+    return {name: asyncio.run(play(each, servers)) for name, each in contenders.items()}
 
 
-def _count(servers: Servers, auth: httpx2.Auth, *, calls: int = CALLERS) -> Counts:
+async def _succeed(get: Get, servers: Servers, calls: int) -> Counts:
     """The requests of calls that must succeed."""
     servers.reset()
-    for answer in asyncio.run(_answers(auth, servers.site, calls)):
-        if isinstance(answer, BaseException):
-            raise answer
-        answer.raise_for_status()
+    statuses = await asyncio.gather(*(get(servers.site.hello) for _ in range(calls)))
+    if any(status != 200 for status in statuses):
+        raise RuntimeError(f"A call that must succeed was answered {max(statuses)}.")
     return servers.counts()
 
 
-def _count_in_trouble(servers: Servers, auth: httpx2.Auth) -> Counts:
-    """The requests of calls that may well fail."""
+async def _attempt(get: Get, servers: Servers) -> list[Any]:
+    """The answers to calls that may well fail."""
     servers.reset()
-    asyncio.run(_answers(auth, servers.site, CALLERS))
-    return servers.counts()
+    return await asyncio.gather(*(get(servers.site.hello) for _ in range(CALLERS)), return_exceptions=True)
 
 
-async def _answers(auth: httpx2.Auth, site: Site, calls: int) -> list[httpx2.Response | BaseException]:
-    limits = httpx2.Limits(max_connections=calls, max_keepalive_connections=calls)
-    async with httpx2.AsyncClient(auth=auth, limits=limits, timeout=30) as http:
-        return await asyncio.gather(*(http.get(site.hello) for _ in range(calls)), return_exceptions=True)
-
-
-_NEW: dict[str, Callable[[Site], httpx2.Auth]] = {
-    FIXED: lambda site: FixedHeader(site.token),
-    GATEPASS: gatepass_auth,
-    SDK: sdk_auth,
-}
+def _row(
+    name: str,
+    measure: str,
+    figures: Mapping[str, Figure],
+    *,
+    at_most: int,
+    notes: Mapping[str, str] | None = None,
+) -> Result:
+    met = figures[GATEPASS] <= at_most
+    aim = str(at_most)
+    return Result(name=name, measure=measure, figures=figures, form="{:.0f}", notes=notes or {}, aim=aim, met=met)

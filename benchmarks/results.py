@@ -1,42 +1,99 @@
-"""What a measure found, and how it looks on a page."""
+"""What a measure found, and how it looks in a table."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+from benchmarks.contenders import CONTENDERS, FIXED, GATEPASS, YARDSTICKS
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
-__all__ = ["FIXED", "GATEPASS", "SDK", "Result", "as_json", "as_table", "best", "compare", "interleave"]
+    from benchmarks.contenders.base import Contender
 
-FIXED = "fixed header"
-GATEPASS = "gatepass"
-SDK = "official SDK"
+__all__ = [
+    "NOTHING",
+    "Figure",
+    "Result",
+    "as_table",
+    "best",
+    "compare",
+    "contenders_for",
+    "interleave",
+    "parts",
+    "with_yardsticks",
+    "without",
+    "yardstick_of",
+    "yardsticks_shown",
+]
 
-Cell = float | str | None
+Figure = float | tuple[float, ...]
+
+COLUMNS = (FIXED, *CONTENDERS)
+NOTHING = "\N{EN DASH}"
+"""What stands where there is no figure."""
+A_LITTLE = 0.05
+"""What is no further apart than this share is a draw."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """One row: what each contender needs, and what gatepass aims at.
+    """One row: what each contender needs (less is better), and what gatepass aims at.
 
     Attributes:
-        measure: what was measured.
-        fixed_header: the yardstick; for a ratio, what 1.00 stands for.
-        gatepass: a ratio to the yardstick, or a figure in its own right.
-        official_sdk: the same; None where the SDK has nothing to measure.
+        name: what the row is called by programs.
+        measure: what was measured, for people.
+        figures: by contender; a figure may have several parts.
+        form: how a figure is written, as a format string that takes its parts.
+        yardstick: what 1.00 or 0 stands for; empty where the fixed header has a figure of its own.
+        notes: by contender: why it has no figure, or what is to be known about the one it has.
         aim: what was promised, in words; empty for a row that only informs.
         met: whether gatepass keeps the promise; None where there is none.
     """
 
+    name: str
     measure: str
-    fixed_header: Cell
-    gatepass: Cell
-    official_sdk: Cell
+    figures: Mapping[str, Figure]
+    form: str = "{:.2f}"
+    yardstick: str = ""
+    notes: Mapping[str, str] = field(default_factory=dict)
     aim: str = ""
     met: bool | None = None
+
+    def shown(self, contender: str) -> str:
+        """The figure of a contender, as it is written."""
+        if contender == FIXED and self.yardstick:
+            return self.yardstick
+        figure = self.figures.get(contender)
+        return NOTHING if figure is None else self.form.format(*parts(figure))
+
+
+def parts(figure: Figure) -> tuple[float, ...]:
+    """What a figure is made of."""
+    return figure if isinstance(figure, tuple) else (figure,)
+
+
+def contenders_for(ability: str) -> dict[str, Contender]:
+    """Those who lack nothing that a measure needs."""
+    return {name: each for name, each in CONTENDERS.items() if ability not in each.lacks}
+
+
+def without(ability: str) -> dict[str, str]:
+    """Why the others have no figure."""
+    return {name: each.lacks[ability] for name, each in CONTENDERS.items() if ability in each.lacks}
+
+
+def yardstick_of(name: str) -> str:
+    """What the fixed header is called that a contender is compared with: the one on the same HTTP client."""
+    return f"{FIXED}, {CONTENDERS[name].speaks}"
+
+
+def with_yardsticks(contenders: Mapping[str, Contender]) -> dict[str, Contender]:
+    """The contenders, and before them the fixed headers that they are compared with."""
+    clients = dict.fromkeys(each.speaks for each in contenders.values())
+    return {f"{FIXED}, {client}": YARDSTICKS[client] for client in clients} | dict(contenders)
 
 
 def interleave(
@@ -65,49 +122,89 @@ def best(samples: Mapping[str, Callable[[], float]], rounds: int, *, patience_s:
     return {name: min(taken) for name, taken in interleave(samples, rounds, patience_s=patience_s).items()}
 
 
-def compare(measure: str, seconds: Mapping[str, float], *, at_most: float | None = None) -> Result:
-    """Times as ratios to the fixed header's."""
-    yardstick = seconds[FIXED]
-    ours = seconds[GATEPASS] / yardstick
+def compare(
+    name: str,
+    measure: str,
+    seconds: Mapping[str, float],
+    *,
+    at_most: float | None = None,
+    notes: Mapping[str, str] | None = None,
+) -> Result:
+    """Times, as ratios to that of the fixed header on the same HTTP client."""
+    ratios = {each: seconds[each] / seconds[yardstick_of(each)] for each in CONTENDERS if each in seconds}
     return Result(
+        name=name,
         measure=measure,
-        fixed_header=f"1.00 = {yardstick * 1e3:.3g} ms",
-        gatepass=ours,
-        official_sdk=seconds[SDK] / yardstick if SDK in seconds else None,
+        figures=ratios,
+        yardstick=f"1.00 = {yardsticks_shown(seconds, 1e3, 'ms')}",
+        notes=notes or {},
         aim="" if at_most is None else f"{at_most:g}",
-        met=None if at_most is None else ours <= at_most,
+        met=None if at_most is None else ratios[GATEPASS] <= at_most,
     )
 
 
-def as_json(results: Sequence[Result]) -> list[dict[str, object]]:
-    """The rows, for machines."""
-    return [asdict(result) for result in results]
+def yardsticks_shown(seconds: Mapping[str, float], scale: float, unit: str) -> str:
+    """What the fixed headers took, one for each HTTP client in the measure."""
+    took = [value * scale for name, value in seconds.items() if name.startswith(f"{FIXED}, ")]
+    return f"{' / '.join(f'{value:.3g}' if value < 1000 else f'{value:.0f}' for value in took)} {unit}"
 
 
 def as_table(results: Sequence[Result]) -> str:
-    """The rows, for people."""
-    lines = [["measure", FIXED, GATEPASS, SDK, "aim", ""], *(_line(row) for row in results)]
+    """The rows as a table of Markdown, below it what gatepass loses, and the footnotes of both."""
+    notes = _Notes()
+    head = ["", *COLUMNS, "aim"]
+    lines = [head, *([row.measure, *(_cell(row, name, notes) for name in COLUMNS), _aim(row)] for row in results)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    lines.insert(1, ["-" * width for width in widths])
-    return "\n".join(_aligned(line, widths) for line in lines)
+    lines.insert(1, ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])])
+    table = "\n".join(f"| {' | '.join(_aligned(line, widths))} |" for line in lines)
+    return "\n\n".join(filter(None, (table, _lost(results, notes), notes.text)))
 
 
-def _line(row: Result) -> list[str]:
-    figures = [_shown(cell) for cell in (row.fixed_header, row.gatepass, row.official_sdk)]
-    return [row.measure, *figures, row.aim, _verdict(row)]
+class _Notes:
+    """The footnotes of a table; the same words are one note."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, int] = {}
+
+    def mark(self, note: str | None) -> str:
+        if note is None:
+            return ""
+        number = self._numbers.setdefault(note, len(self._numbers) + 1)
+        return str(number).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
+
+    @property
+    def text(self) -> str:
+        return "  \n".join(f"{self.mark(note)} {note}" for note in self._numbers)
 
 
-def _aligned(line: Sequence[str], widths: Sequence[int]) -> str:
+def _cell(row: Result, name: str, notes: _Notes) -> str:
+    return row.shown(name) + notes.mark(row.notes.get(name))
+
+
+def _aim(row: Result) -> str:
+    return row.aim if row.met is None else f"{row.aim}: {'met' if row.met else '**missed**'}"
+
+
+def _aligned(line: Sequence[str], widths: Sequence[int]) -> list[str]:
     """The first column to the left, the others to the right."""
-    cells = [cell.rjust(width) for cell, width in zip(line, widths, strict=True)]
-    return "  ".join([line[0].ljust(widths[0]), *cells[1:]]).rstrip()
+    first, *others = zip(line, widths, strict=True)
+    return [first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in others)]
 
 
-def _shown(cell: Cell) -> str:
-    if cell is None:
-        return "-"
-    return cell if isinstance(cell, str) else f"{cell:.2f}"
+def _lost(results: Iterable[Result], notes: _Notes) -> str:
+    """Every row where gatepass misses its aim, or a peer needs less."""
+    lines = []
+    for row in results:
+        better = [peer for peer in CONTENDERS if _beats(row, peer)]
+        if row.met is False or better:
+            aim = f" for an aim of {row.aim}" if row.met is False else ""
+            said = [f"{_cell(row, GATEPASS, notes)}{aim}", *(f"{peer} {_cell(row, peer, notes)}" for peer in better)]
+            lines.append(f"- {row.measure}: {'; '.join(said)}")
+    return "\n".join(["Where an aim is missed, or a peer needs less than gatepass:\n", *lines]) if lines else ""
 
 
-def _verdict(row: Result) -> str:
-    return "" if row.met is None else "met" if row.met else "missed"
+def _beats(row: Result, peer: str) -> bool:
+    if peer == GATEPASS or peer not in row.figures:
+        return False
+    ours, theirs = sum(parts(row.figures[GATEPASS])), sum(parts(row.figures[peer]))
+    return theirs < ours - A_LITTLE * abs(ours)

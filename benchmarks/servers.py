@@ -1,24 +1,23 @@
 """The other side, in a process of its own, so that its Python does not compete with the client's.
 
-It runs an authorization server and a protected MCP server of `gatepass.testing`, and beside them a server that does
-nothing but answer late, at next to no cost. It says where they are, then takes one order a line.
+It runs an authorization server and a protected MCP server of `gatepass.testing`, and beside them the lean servers of
+`benchmarks.lean`, which cost next to nothing. It says where they are, then takes one order a line.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
 import subprocess
 import sys
-import threading
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
+    from benchmarks.lean import LeanServers
     from gatepass.testing import AuthorizationServer, ProtectedServer
 
-__all__ = ["ROOT", "Servers", "Site"]
+__all__ = ["CLIENT_ID", "CLIENT_SECRET", "KEY_CLIENT_ID", "ROOT", "SCOPE", "Counts", "CrowdCounts", "Servers", "Site"]
 
 ROOT = Path(__file__).parent.parent
 CLIENT_ID, CLIENT_SECRET, SCOPE = "bench", "bench-secret", "bench"
@@ -28,20 +27,20 @@ LONG_LIFE_S = 3600.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """Where everything is.
+    """A resource, and where its tokens come from.
 
     Attributes:
         url: the protected MCP endpoint.
         hello: something small behind the same gate, for plain HTTP.
         issuer: the authorization server.
-        late: the late server; ``{late}/50`` answers after 50 ms, to anybody.
+        token_endpoint: of that server, for who does not discover it.
         token: a token for the resource that outlives the run.
     """
 
     url: str
     hello: str
     issuer: str
-    late: str
+    token_endpoint: str
     token: str
 
 
@@ -67,11 +66,29 @@ class Counts:
         return self.token + self.discovery + self.resource
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CrowdCounts:
+    """What came to the lean authorization servers since the last `Servers.reset`.
+
+    Attributes:
+        token: requests for a token.
+        connections: how many were open at the same moment, at most.
+    """
+
+    token: int
+    connections: int
+
+
 class Servers:
     """The servers, as the measuring process sees them.
 
     Args:
         key_file: the private key of the client that proves itself with one.
+
+    Attributes:
+        site: the resource of `gatepass.testing`.
+        late: a server that answers ``{late}/50`` after 50 ms, to anybody.
+        crowd: lean resources, each with an authorization server of its own.
     """
 
     def __init__(self, key_file: Path) -> None:
@@ -82,7 +99,9 @@ class Servers:
         self._process = subprocess.Popen(
             command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
         )
-        self.site = Site(**self._answer())
+        places = self._answer()
+        self.site, self.late = Site(**places["site"]), str(places["late"])
+        self.crowd = [Site(**site) for site in places["crowd"]]
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -95,6 +114,14 @@ class Servers:
     def counts(self) -> Counts:
         """The requests since then."""
         return Counts(**self._order("counts"))
+
+    def crowd_counts(self) -> CrowdCounts:
+        """What came to the lean authorization servers since then."""
+        return CrowdCounts(**self._order("crowd"))
+
+    def revoke_all(self) -> None:
+        """Take back every token that was issued; the site has a new one of its own."""
+        self.site = replace(self.site, token=self._order("revoke"))
 
     def issue_short_tokens(self, lifetime_s: float | None) -> None:
         """How long tokens live from now on; None: long ones."""
@@ -121,39 +148,11 @@ class Servers:
         return json.loads(line)
 
 
-class LateAnswers(asyncio.Protocol):
-    """Just enough HTTP/1.1 to answer ``GET /mcp/50`` after 50 milliseconds."""
-
-    ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok"
-
-    def __init__(self) -> None:
-        self._received = b""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-
-    def data_received(self, data: bytes) -> None:
-        self._received += data
-        while b"\r\n\r\n" in self._received:
-            head, _, self._received = self._received.partition(b"\r\n\r\n")
-            path = head.split(b" ", 2)[1]
-            delay_s = int(path.rpartition(b"/")[2]) / 1000
-            asyncio.get_running_loop().call_later(delay_s, self._transport.write, self.ANSWER)
-
-
-def late_server() -> str:
-    """Start the late server in a thread of its own; where it is."""
-    loop = asyncio.new_event_loop()
-    server = loop.run_until_complete(loop.create_server(LateAnswers, "127.0.0.1", 0, backlog=256))
-    threading.Thread(target=loop.run_forever, daemon=True).start()
-    return f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/mcp"
-
-
 def serve(key_file: Path) -> None:
     """Run the servers until there are no more orders."""
     from cryptography.hazmat.primitives import serialization
 
+    from benchmarks.lean import LeanServers
     from gatepass.testing import AuthorizationServer, ProtectedServer
 
     private = serialization.load_pem_private_key(key_file.read_bytes(), None)
@@ -163,21 +162,29 @@ def serve(key_file: Path) -> None:
     # The SDK takes no metadata without an authorization endpoint, which a server for machines need not have.
     issuer = AuthorizationServer(token_lifetime_s=LONG_LIFE_S, authorization_endpoint=True)
     with issuer, ProtectedServer(issuer, scopes=[SCOPE]) as resource:
+        issuer.default_resource = resource.url  # some peers name no resource
         issuer.add_client(CLIENT_ID, secret=CLIENT_SECRET, scopes=[SCOPE])
         issuer.add_client(KEY_CLIENT_ID, public_key=public, scopes=[SCOPE])
         site = Site(
             url=resource.url,
             hello=f"{resource.url}/plain/hello",
             issuer=issuer.issuer,
-            late=late_server(),
-            token=issuer.issue_token(CLIENT_ID, scopes=(SCOPE,), audience=resource.url, lifetime_s=LONG_LIFE_S),
+            token_endpoint=issuer.token_endpoint,
+            token=long_lived_token(issuer, resource),
         )
-        print(json.dumps(asdict(site)), flush=True)
+        lean = LeanServers()
+        crowd = [asdict(site) for site in lean.crowd]
+        print(json.dumps({"site": asdict(site), "late": lean.late, "crowd": crowd}), flush=True)
         for line in sys.stdin:
-            print(json.dumps(obey(json.loads(line), issuer, resource)), flush=True)
+            print(json.dumps(obey(json.loads(line), issuer, resource, lean)), flush=True)
 
 
-def obey(order: dict[str, Any], issuer: AuthorizationServer, resource: ProtectedServer) -> object:
+def long_lived_token(issuer: AuthorizationServer, resource: ProtectedServer) -> str:
+    """For the fixed header."""
+    return issuer.issue_token(CLIENT_ID, scopes=(SCOPE,), audience=resource.url, lifetime_s=LONG_LIFE_S)
+
+
+def obey(order: dict[str, Any], issuer: AuthorizationServer, resource: ProtectedServer, lean: LeanServers) -> object:
     """Carry out one order."""
     from gatepass.testing import Trouble
 
@@ -185,6 +192,7 @@ def obey(order: dict[str, Any], issuer: AuthorizationServer, resource: Protected
         case {"order": "reset"}:
             issuer.reset_counters()
             resource.reset_counters()
+            lean.reset()
         case {"order": "counts"}:
             counts = Counts(
                 token=issuer.count("token"),
@@ -193,6 +201,11 @@ def obey(order: dict[str, Any], issuer: AuthorizationServer, resource: Protected
                 refused=resource.count("resource", status=401),
             )
             return asdict(counts)
+        case {"order": "crowd"}:
+            return asdict(CrowdCounts(token=lean.tally.token_requests, connections=lean.tally.most_connections))
+        case {"order": "revoke"}:
+            issuer.revoke_all()
+            return long_lived_token(issuer, resource)
         case {"order": "lifetime", "lifetime_s": lifetime_s}:
             issuer.token_lifetime_s = lifetime_s
         case {"order": "trouble", "trouble": trouble}:

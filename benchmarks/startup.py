@@ -4,87 +4,69 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmarks.bench import finish
-from benchmarks.programs import fixed_header, with_gatepass, with_gatepass_and_key, with_sdk, with_sdk_and_key
-from benchmarks.results import FIXED, GATEPASS, SDK, Result, best, compare
+from benchmarks.contenders import CONTENDERS, FIXED, GATEPASS, YARDSTICKS
+from benchmarks.contenders.base import READY
+from benchmarks.results import Result, best, compare, contenders_for, with_yardsticks, without, yardstick_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from benchmarks.bench import Bench
+    from benchmarks.results import Figure
 
 __all__ = ["first_answer", "import_time", "processes"]
 
 PROCESSES = 8
 ROUNDS = 10
-SDK_IMPORT = "from mcp.client.auth.extensions.client_credentials import ClientCredentialsOAuthProvider"
-NAMES_IMPORT = "from gatepass import Auth, ClientCredentials, ClientSecret"
+WHAT = "process start to first answer"
 
 
 def import_time(bench: Bench) -> Iterator[Result]:
-    """The import as such, and with the names that a program with a client secret uses."""
-    took = _fresh(
-        bench, {"httpx2": "import httpx2", "gatepass": "import gatepass", "names": NAMES_IMPORT, "sdk": SDK_IMPORT}
-    )
-    seconds = {FIXED: took["httpx2"], GATEPASS: took["gatepass"], SDK: took["sdk"]}
-    yield compare("import, against `import httpx2`", seconds, at_most=1.15)
-    seconds = {FIXED: took["httpx2"], GATEPASS: took["names"], SDK: took["sdk"]}
-    yield compare("import of Auth, ClientCredentials, ClientSecret", seconds, at_most=1.15)
+    """The package as such, and the names that a program with a client secret uses."""
+    programs = {name: each.imports for name, each in with_yardsticks(CONTENDERS).items()}
+    seconds = _fresh(bench, {**programs, "package": "import gatepass"})
+    package = {GATEPASS: seconds.pop("package"), yardstick_of(GATEPASS): seconds[yardstick_of(GATEPASS)]}
+    yield compare("import-package", "`import gatepass`, against its HTTP client", package, at_most=1.15)
+    yield compare("import", "import of what a program uses, against its HTTP client", seconds, at_most=1.15)
 
 
 def first_answer(bench: Bench) -> Iterator[Result]:
     """From the start of the process to its end, with one authorized call between."""
-    site, key_file = bench.servers.site, bench.key_file
-    what = "process start to first answer"
+    site = bench.servers.site
+    for kind, asynchronous in (("sync", False), ("async", True)):
+        contenders = with_yardsticks(contenders_for(kind))
+        took = _fresh(bench, {name: each.program(site, asynchronous=asynchronous) for name, each in contenders.items()})
+        yield compare(f"start-{kind}", f"{WHAT}, cold, {kind}", took, at_most=1.1, notes=without(kind))
 
-    took = _fresh(
-        bench,
-        {
-            "fixed": fixed_header(site),
-            "stored": with_gatepass(site, folder=bench.folder / "first-answer"),
-            "cold": with_gatepass(site),
-        },
-    )
-    yield compare(f"{what}, token stored", {FIXED: took["fixed"], GATEPASS: took["stored"]}, at_most=1.1)
-    yield compare(f"{what}, cold", {FIXED: took["fixed"], GATEPASS: took["cold"]}, at_most=1.1)
-
-    took = _fresh(
-        bench,
-        {
-            "fixed": fixed_header(site, asynchronous=True),
-            "gatepass": with_gatepass(site, asynchronous=True),
-            "sdk": with_sdk(site),
-            "gatepass, key": with_gatepass_and_key(site, key_file),
-            "sdk, key": with_sdk_and_key(site, key_file),
-        },
-    )
-    seconds = {FIXED: took["fixed"], GATEPASS: took["gatepass"], SDK: took["sdk"]}
-    yield compare(f"{what}, cold, asyncio", seconds, at_most=1.1)
-    seconds = {FIXED: took["fixed"], GATEPASS: took["gatepass, key"], SDK: took["sdk, key"]}
-    yield compare(f"{what}, cold, asyncio, RSA key", seconds)
+    stored = {name: bench.folder / f"start-{name}" for name in (GATEPASS, "httpx-auth")}
+    programs = {
+        **{yardstick_of(name): YARDSTICKS[CONTENDERS[name].speaks].program(site) for name in stored},
+        **{name: CONTENDERS[name].program(site, folder=folder) for name, folder in stored.items()},
+    }
+    notes = {**without("disk"), "FastMCP": "It has no synchronous side."}
+    yield compare("start-stored", f"{WHAT}, token stored, sync", _fresh(bench, programs), at_most=1.1, notes=notes)
 
 
 def processes(bench: Bench) -> Iterator[Result]:
-    """Eight at the same moment, with a file store between those of gatepass."""
+    """Eight that call in the same moment, with a store on disk between them where there is one; the worst of it."""
     site = bench.servers.site
-    programs = {
-        FIXED: fixed_header(site),
-        GATEPASS: with_gatepass(site, folder=bench.folder / "processes"),
-        SDK: with_sdk(site),
-    }
-    sent: dict[str, str] = {}
-    for name, program in programs.items():
-        bench.servers.reset()
-        finish([bench.start_python(program) for _ in range(PROCESSES)])
-        counts = bench.servers.counts()
-        sent[name] = f"{counts.token} / {counts.discovery}"
+    sent: dict[str, Figure] = {}
+    for number in range(bench.rounds(3)):
+        for name, each in {FIXED: YARDSTICKS["httpx2"], **CONTENDERS}.items():
+            folder = None if "disk" in each.lacks else bench.folder / f"processes-{name}-{number}"
+            program = each.program(site, asynchronous="sync" in each.lacks, folder=folder)
+            bench.servers.reset()
+            bench.run_at_once([program.replace(READY, "print(flush=True)\ninput()")] * PROCESSES)
+            counts = bench.servers.counts()
+            sent[name] = max((counts.token, counts.discovery), sent.get(name, (0, 0)))
     yield Result(
-        measure=f"{PROCESSES} processes cold: token / discovery requests",
-        fixed_header=sent[FIXED],
-        gatepass=sent[GATEPASS],
-        official_sdk=sent[SDK],
-        aim="1 / 2",
-        met=sent[GATEPASS] == "1 / 2",
+        name="processes",
+        measure=f"{PROCESSES} processes cold: token requests + discovery",
+        figures=sent,
+        form="{:.0f} + {:.0f}",
+        notes=without("disk"),
+        aim="1 + 2",
+        met=sent[GATEPASS] == (1, 2),
     )
 
 
@@ -96,4 +78,4 @@ def _fresh(bench: Bench, programs: Mapping[str, str]) -> dict[str, float]:
         return lambda: bench.time_python(program)
 
     samples = {name: sampler(program) for name, program in programs.items()}
-    return best(samples, bench.rounds(ROUNDS), patience_s=2.0)
+    return best(samples, bench.rounds(ROUNDS), patience_s=10.0)
