@@ -5,9 +5,7 @@ The public names, each imported from its room when it is first used: what a prog
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from gatepass.client_auth.client_assertion import ClientAssertion
     from gatepass.client_auth.client_secret import ClientSecret
@@ -125,6 +123,8 @@ _ROOMS = {
 
 
 def __getattr__(name: str) -> object:
+    from importlib import import_module
+
     room = _ROOMS.get(name)
     if room is None:
         msg = f"module 'gatepass' has no attribute {name!r}"

@@ -85,10 +85,10 @@ def environment(tmp_path, authority):
 
 @pytest.fixture
 def gatepass(environment):
-    """Runs the command. What is given by name changes its environment, and None takes a variable away."""
+    """Runs the command, in `cwd`. What is given by name changes its environment, and None takes a variable away."""
 
-    def gatepass(*arguments, **changes):
-        return ended({name: value for name, value in {**environment, **changes}.items() if value}, arguments)
+    def gatepass(*arguments, cwd=None, **changes):
+        return ended({name: value for name, value in {**environment, **changes}.items() if value}, arguments, cwd)
 
     return gatepass
 
@@ -105,9 +105,9 @@ def together(tmp_path_factory, authority):
     return together
 
 
-def ended(environment, arguments) -> Run:
+def ended(environment, arguments, cwd=None) -> Run:
     command = [sys.executable, "-m", "gatepass", *map(str, arguments)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, env=environment, cwd=cwd, capture_output=True, text=True, timeout=60, check=False)
     return checked(done.returncode, done.stdout, done.stderr)
 
 

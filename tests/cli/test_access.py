@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
+import httpx2
 import pytest
 
 import gatepass
 from gatepass.cli.access import Access, Way
-from gatepass.cli.exits import UsageError
-from gatepass.cli.identity import Who
+from gatepass.cli.exits import UsageError, explain
+from gatepass.cli.identity import AuthMethod, Who
+from gatepass.cli.reference import Reference
 
 URL = "https://mcp.example.com/mcp"
 WHO = Who(client_id="ci-bot", client_secret_env="S")
@@ -17,8 +20,9 @@ WHO = Who(client_id="ci-bot", client_secret_env="S")
 
 @pytest.fixture(autouse=True)
 def bare_environment(monkeypatch):
-    for name in ("GATEPASS_ISSUER", "GATEPASS_SCOPES"):
-        monkeypatch.delenv(name, raising=False)
+    for name in os.environ:
+        if name.startswith("GATEPASS_"):
+            monkeypatch.delenv(name)
 
 
 def target(url=URL, **options):
@@ -48,13 +52,68 @@ class TestAccess:
             allow_metadata_origin=["https://meta.example.com/x"],
             allow_endpoint_origin=["https://token.example.com"],
             tolerate_issuer_slash=True,
+            allow_legacy_discovery=True,
+            step_up=True,
+            extra_parameter=["tenant=acme", "a=b=c"],
         )
         assert found.token_endpoint == "https://auth.example.com/token"
         assert (found.audience, found.resource) == ("mcp", "urn:mcp")
         assert found.allow_metadata_origins == ("https://meta.example.com",)
         assert found.allow_endpoint_origins == ("https://token.example.com",)
-        assert found.tolerate_issuer_slash
+        assert (found.tolerate_issuer_slash, found.allow_legacy_discovery, found.step_up) == (True, True, True)
+        assert found.extra == (("tenant", "acme"), ("a", "b=c"))
         assert not target(no_resource_indicator=True).send_resource
+
+    def test_the_token_may_be_bound_and_go_to_the_whole_origin(self):
+        auth = Access.to(URL, WHO, Way(no_store=True, dpop=True, whole_origin=True)).auth
+        assert "dpop" in auth._source.shelf._whose[2]
+        assert auth.reach.covers(httpx2.URL("https://mcp.example.com/elsewhere"))
+
+    def test_a_certificate_is_shown_to_both_servers(self):
+        way = Way(no_store=True, cert_file=Path("c.pem"), cert_key_file=Path("k.pem"))
+        access = Access.to(URL, Who(client_id="ci-bot", auth_method=AuthMethod.TLS), way)
+        assert access.auth._source.profile.client == gatepass.TlsClient("ci-bot")
+        with pytest.raises(gatepass.ConfigurationError, match=r"cert='c\.pem' can't be read"):
+            access.auth._http.certificate()
+        assert access.http_options == {}
+
+    def test_a_proxy_is_for_both_servers(self):
+        access = Access.to(URL, WHO, Way(no_store=True, proxy="http://proxy.example:3128", timeout=2.0))
+        assert access.http_options == {"proxy": "http://proxy.example:3128", "timeout": 2.0}
+        assert access.auth._http._proxy == "http://proxy.example:3128"
+
+    def test_a_workload_gets_in_by_its_own_jwt(self):
+        who = Who(workload=Reference("platform", ("github-actions",)), subject="bot", assertion_audience="api")
+        profile = Access.to(URL, who, Way()).auth._source.profile
+        assert type(profile) is gatepass.WorkloadIdentity
+        assert (type(profile.source).__name__, profile.subject, profile.audience) == ("GitHubActions", "bot", "api")
+        assert profile.client.identity == ("nobody",)
+
+    @pytest.mark.parametrize(
+        ("who", "client"),
+        [
+            ({"client_id": "ci-bot"}, gatepass.PublicClient),
+            ({"client_id": "ci-bot", "client_secret_env": "S"}, gatepass.ClientSecret),
+            ({"client_id": "ci-bot", "private_key_file": Path("k.pem")}, gatepass.PrivateKeyJwt),
+        ],
+    )
+    def test_beside_the_jwt_of_a_workload_a_client_may_prove_itself(self, who, client):
+        workload = Reference("file", ("jwt",))
+        profile = Access.to(URL, Who(workload=workload, subject="bot", **who), Way()).auth._source.profile
+        assert type(profile.client) is client
+
+    def test_a_workload_without_a_name_keeps_no_token(self):
+        who = Who(workload=Reference("platform", ("ambient",)))
+        assert Access.to(URL, who, Way(no_store=True)).store is None
+        with pytest.raises(gatepass.ConfigurationError) as failure:
+            Access.to(URL, who, Way())
+        assert explain(failure.value).startswith("--subject is needed: ")
+        assert explain(failure.value).endswith("\nOr keep no token: --no-store.")
+
+    def test_the_variables_of_its_secrets_are_known(self, monkeypatch):
+        assert Access.to(URL, WHO, Way()).secret_variables == ("S",)
+        monkeypatch.setenv("GATEPASS_CLIENT_SECRET", "canary")
+        assert Access.to(URL, Who(client_id="x"), Way()).secret_variables == ("GATEPASS_CLIENT_SECRET",)
 
     def test_a_url_in_the_clear_is_taken_where_that_is_said(self):
         plain = "http://mcp.mesh.example/mcp"
@@ -71,6 +130,10 @@ class TestAccess:
                 {"resource_indicator": "urn:x", "no_resource_indicator": True},
                 "--resource-indicator and --no-resource-indicator contradict",
             ),
+            ({"cert_key_file": Path("k")}, "--cert-key-file is the key of a certificate: give --cert-file"),
+            ({"extra_parameter": ["x"]}, "--extra-parameter takes NAME=VALUE"),
+            ({"extra_parameter": ["=x"]}, "--extra-parameter takes NAME=VALUE"),
+            ({"proxy": "http://canary:canary@proxy.example"}, "--proxy holds a user name or a password: set HTTPS_"),
         ],
     )
     def test_options_that_contradict_each_other_are_refused(self, options, says):

@@ -1,7 +1,8 @@
-"""key=value and key:=json: what a tool gets of them, and what a wrong one is told."""
+"""key=value, key:=json and @file: what a tool gets of them, and what a wrong one is told."""
 
 from __future__ import annotations
 
+import io
 import json
 
 import pytest
@@ -63,6 +64,9 @@ class TestAValue:
             ("anything:=[1, null]", [1, None]),
             ("undeclared=5", "5"),
             ("text:=null", None),
+            ("text=a@b", "a@b"),
+            ('text:="@b"', "@b"),
+            ("@text=5", "5"),
         ],
     )
     def test_it_becomes_what_the_schema_declares(self, word, wanted):
@@ -94,7 +98,7 @@ class TestAValue:
         assert says in str(caught.value)
         assert "canary" not in str(caught.value)
 
-    @given(st.text())
+    @given(st.text().filter(lambda text: not text.startswith("@")))
     def test_any_text_arrives_as_it_is_where_text_is_declared(self, text):
         assert value(f"text={text}") == text
 
@@ -124,3 +128,61 @@ class TestTheArguments:
         words = read_words(["text=a", "texd=b"])
         assert undeclared(words, SCHEMA) == ["texd"]
         assert typed(words, SCHEMA, tool="search") == {"text": "a", "texd": "b"}
+
+
+class TestFiles:
+    @pytest.mark.parametrize(
+        ("word", "content", "wanted"),
+        [
+            ("text=@FILE", "Grüße\n", "Grüße\n"),
+            ("text=@FILE", "", ""),
+            ("count=@FILE", " 12\n", 12),
+            ("anything=@FILE", "12\n", "12\n"),
+            ("anything:=@FILE", "[12]\n", [12]),
+            ("undeclared=@FILE", "12", "12"),
+        ],
+    )
+    def test_what_stands_in_a_file_is_taken_for_what_was_typed(self, tmp_path, word, content, wanted):
+        (tmp_path / "file").write_text(content)
+        assert value(word.replace("FILE", str(tmp_path / "file"))) == wanted
+
+    def test_a_file_alone_holds_arguments_of_every_type(self, tmp_path):
+        file = tmp_path / "file"
+        file.write_text('{"text": "12", "count": 123456789012345678901, "anything": {"a": [null, 1.5]}}')
+        words = read_words(["flag=true", f"@{file}"])
+        assert typed(words, SCHEMA, tool="tool") == {
+            "flag": True,
+            "text": "12",
+            "count": 123456789012345678901,
+            "anything": {"a": [None, 1.5]},
+        }
+
+    @pytest.mark.parametrize(
+        ("words", "content", "says"),
+        [
+            (["text=@FILE"], None, "text=@FILE can't be read: No such file or directory. A value that begins with @"),
+            (["text:=@FILE"], None, "text:=@FILE can't be read"),
+            (["@FILE"], None, "Argument 1 of the tool, @FILE, can't be read"),
+            (["text=@FILE"], b"\xff", "text=@FILE is no text in UTF-8. A tool that takes bytes wants them in base64"),
+            (["text=@\0"], b"", "text=@FILE can't be read: this is no path."),
+            (["@FILE"], b"[1]", "@FILE takes a JSON object of arguments"),
+            (["@FILE"], b"canary", "@FILE takes a JSON object of arguments"),
+            (["text=a", "@FILE"], b'{"text": "b"}', "text is given twice"),
+            (["text:=@FILE"], b"canary", "text:= takes JSON, which this is not"),
+        ],
+    )
+    def test_one_that_can_not_be_used_is_told_of_and_not_quoted(self, tmp_path, words, content, says):
+        file = tmp_path / "canary"
+        if content is not None:
+            file.write_bytes(content)
+        with pytest.raises(UsageError) as caught:
+            typed(read_words([word.replace("FILE", str(file)) for word in words]), SCHEMA, tool="tool")
+        assert says in str(caught.value)
+        assert "canary" not in str(caught.value)
+
+    def test_the_standard_input_is_read_once(self, monkeypatch):
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"once")))
+        assert read_words(["text=@-"])[0].text == "once"
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"{}")))
+        with pytest.raises(UsageError, match="text=@FILE wants the standard input, which was read already"):
+            read_words(["@-", "text=@-"])

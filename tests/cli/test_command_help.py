@@ -8,23 +8,32 @@ from importlib.metadata import version
 
 import pytest
 
-from gatepass.cli.app import run
+from gatepass.cli.app import _COMMANDS, run
 
 
 class TestHelp:
     def test_the_first_page_shows_every_command_and_exit_code(self, gatepass):
         first = gatepass()
         assert first.code == 0
-        for word in ("demo", "token", "tools", "call", "GATEPASS_CLIENT_ID", "  4  refused by the authorization"):
+        for word in (*_COMMANDS, "GATEPASS_CLIENT_ID", "  4  refused by the authorization"):
             assert word in first.out
         assert max(map(len, first.out.splitlines())) <= 80
 
-    @pytest.mark.parametrize("command", ["demo", "token", "tools", "call"])
+    @pytest.mark.parametrize("command", _COMMANDS)
     def test_each_command_teaches_with_an_example(self, capsys, command):
         assert run([command, "--help"]) == 0
         shown = capsys.readouterr().out
         assert f"$ gatepass {command}" in shown
         assert max(map(len, shown.splitlines())) <= 80
+
+    @pytest.mark.parametrize("command", ["check", "show", "trust"])
+    def test_so_does_each_command_of_a_group(self, capsys, command):
+        assert run(["config", command, "--help"]) == 0
+        assert f"$ gatepass config {command}" in capsys.readouterr().out
+
+    def test_a_group_alone_shows_its_help(self, capsys):
+        assert run(["config"]) == 0
+        assert "$ gatepass config check" in capsys.readouterr().out
 
     def test_the_version_is_that_of_the_package(self, capsys):
         assert run(["--version"]) == 0
@@ -34,7 +43,7 @@ class TestHelp:
         ("arguments", "says"),
         [
             (["tokn"], "No such command 'tokn'. Did you mean 'token'?\nTry: gatepass --help\n"),
-            (["token"], "Missing argument 'URL'.\nTry: gatepass token --help\n"),
+            (["token"], "Missing argument 'NAME|URL'.\nTry: gatepass token --help\n"),
             (["token", "--frobnicate"], "No such option: --frobnicate\nTry: gatepass token --help\n"),
             (["token", "--timeout", "soon", "URL"], "Invalid value for '--timeout'"),
             (["token", "--client-secret", "canary"], "--client-secret does not exist"),

@@ -9,13 +9,15 @@ import pytest
 import gatepass
 from gatepass.cli.exits import UsageError
 from gatepass.cli.identity import AuthMethod, Who, authentication, refuse_secrets
+from gatepass.cli.layers import environment, options, settle
 
 SECRET_ENV = {"GATEPASS_CLIENT_SECRET": "canary"}
 KEY_ENV = {"GATEPASS_PRIVATE_KEY_FILE": "env.pem"}
 
 
-def client(environ=(), **options):
-    return authentication(Who(**{"client_id": "ci-bot", **options}), dict(environ))
+def client(environ=(), **given):
+    said = settle(options(Who(**{"client_id": "ci-bot", **given})), environment(dict(environ)))
+    return authentication(said.who, said.named)
 
 
 class TestTheProof:
@@ -97,7 +99,9 @@ class TestTheProof:
             ),
         ],
     )
-    def test_what_contradicts_itself_is_refused(self, options, environ, says):
+    def test_what_contradicts_itself_is_refused(self, monkeypatch, options, environ, says):
+        for name, value in environ.items():
+            monkeypatch.setenv(name, value)
         with pytest.raises(UsageError) as caught:
             client(environ, **options)
         assert says in str(caught.value)

@@ -5,16 +5,21 @@ from __future__ import annotations
 import datetime as dt
 import http.server
 import ipaddress
+import json
+import re
 import ssl
 import threading
+import time
 from contextlib import contextmanager
 
 import key_material
 import pytest
+from cli.conftest import SECRET, ci_bot
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
-from gatepass.testing import Trouble
+from gatepass.cli.app import run as run_here
+from gatepass.testing import AuthorizationServer, ProtectedServer, Trouble
 
 CONFIGURATIONS = {
     "no_scheme": ["mcp.example.com/mcp", "The URL does not start with https://"],
@@ -71,6 +76,40 @@ class TestAToken:
             assert gatepass("token", url, "--no-store").code == 0
         assert authority.count("token") == 2
         assert list(tmp_path.iterdir()) == []
+
+    def test_json_says_what_else_is_known_of_it(self, gatepass, url, authority):
+        run = gatepass("token", url, "--json")
+        said = json.loads(run.out)
+        assert list(said) == ["access_token", "token_type", "expires_at", "scope"]
+        assert authority.verify(said["access_token"], audience=url)
+        assert (said["token_type"], said["scope"]) == ("Bearer", "mcp:read")
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", said["expires_at"])
+        left_s = dt.datetime.fromisoformat(said["expires_at"]).timestamp() - time.time()
+        assert 200 < left_s <= 301
+
+    def test_one_that_would_not_live_long_enough_is_renewed_first(self, gatepass, url, authority):
+        first = gatepass("token", url).out
+        assert gatepass("token", url, "--min-ttl", "1m").out == first
+        run = gatepass("token", url, "--min-ttl", "301s")
+        assert (run.code, authority.count("token")) == (0, 2)
+        assert run.out != first
+        assert run.err == (
+            "gatepass: note: A token of this server lives for 300 s only, less than --min-ttl asks for.\n"
+        )
+        assert gatepass("token", url).out == run.out
+
+    def test_one_whose_life_is_unknown_is_good_for_any_time(self, gatepass, tmp_path):
+        with AuthorizationServer(expires_in="missing") as authority, ProtectedServer(authority) as server:
+            authority.add_client("ci-bot", secret=SECRET)
+            identity = ci_bot(tmp_path, authority)
+            first = gatepass("token", server.url, **identity).out
+            said = json.loads(gatepass("token", server.url, "--json", "--min-ttl", "1h", **identity).out)
+        assert (said["access_token"], said["expires_at"]) == (first.strip(), None)
+
+    @pytest.mark.parametrize("text", ["soon", "-5s", "5d", ""])
+    def test_a_time_that_is_none_is_refused(self, capsys, text):
+        assert run_here(["token", "https://a.example", f"--min-ttl={text}"]) == 2
+        assert "Invalid value for '--min-ttl': it is a time such as 90s, 5m or 1h." in capsys.readouterr().err
 
     def test_an_encrypted_key_opens_with_its_password(self, gatepass, url, key_files):
         run = gatepass(

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
-import re
-import subprocess
-import sys
 
 import pytest
+from cli.terminal import COLOUR, ESCAPE, left_on_screen, on_a_terminal, widest
 
 
 @pytest.fixture(scope="module")
@@ -55,29 +51,30 @@ class TestTools:
         assert (run.code, run.out) == (6, "")
         assert "127.0.0.1:9 can't be reached" in run.err
 
-    def test_a_terminal_of_80_columns_is_not_exceeded_and_no_color_is_respected(self, url, environment):
-        shown = on_a_terminal(["tools", url], {**environment, "TERM": "xterm-256color", "NO_COLOR": "1"})
-        assert "a: integer, b: integer" in shown
-        assert "\x1b[3" not in shown, "a colour"
-        assert max(len(re.sub(r"\x1b\[[0-9;]*m", "", line)) for line in shown.splitlines()) <= 80
+
+@pytest.mark.parametrize("columns", [80, 120])
+class TestOnATerminal:
+    def test_the_table_fits_with_its_columns_aligned_and_coloured(self, url, environment, columns):
+        shown = on_a_terminal(["tools", url], environment, columns=columns)
+        assert COLOUR.search(shown)
+        assert_aligned(left_on_screen(shown))
+        assert widest(left_on_screen(shown)) <= columns
+
+    def test_no_color_takes_the_colours_out(self, url, environment, columns):
+        shown = on_a_terminal(["tools", url], {**environment, "NO_COLOR": "1"}, columns=columns)
+        assert COLOUR.search(shown) is None
+        assert_aligned(left_on_screen(shown))
+
+    def test_a_dumb_terminal_gets_text_alone(self, url, environment, columns):
+        shown = on_a_terminal(["tools", url], environment, columns=columns, term="dumb")
+        assert ESCAPE.search(shown) is None
+        assert_aligned(shown)
+        assert widest(shown) <= columns
 
 
-def on_a_terminal(arguments, environment) -> str:
-    """What a person sees who runs the command."""
-    ours, theirs = pty.openpty()
-    with subprocess.Popen(
-        [sys.executable, "-m", "gatepass", *arguments], env=environment, stdin=theirs, stdout=theirs, stderr=theirs
-    ) as process:
-        os.close(theirs)
-        shown = b""
-        while True:
-            try:
-                piece = os.read(ours, 65536)
-            except OSError:  # Linux says so when the other end is closed
-                break
-            if not piece:
-                break
-            shown += piece
-        os.close(ours)
-    assert process.returncode == 0
-    return shown.decode()
+def assert_aligned(table):
+    """Each tool is on a line of its own, with what it does and its arguments below their heads."""
+    head, *rows = [line for line in table.splitlines() if line.strip()]
+    (add,) = [row for row in rows if row.split()[0] == "add"]
+    assert add.index("Adds two numbers.") == head.index("what it does")
+    assert add.index("a: integer, b: integer") == head.index("arguments")

@@ -16,14 +16,10 @@ from gatepass.cli.wording import in_options
 LIBRARY = Path(gatepass.__file__).parent
 ARGUMENT = re.compile(r"\b[a-z_]+=(?:\.\.\.|\[|'|\{)|`[a-z]+_origins`")
 NOT_ON_THE_COMMAND_LINE = {
-    "engine/token_http.py": ("verify=", "cert="),  # --ca-file is read before a TokenHttp is made of it
-    "integrations/arguments.py": ("subject is needed",),
-    # The command knows client credentials only, without proofs: these ways in are the library's.
-    "dpop.py": ("",),
+    "engine/token_http.py": ("verify='x' would",),  # --ca-file is read before a TokenHttp is made of it
+    "stores/key_value.py": ("",),
+    # The command asks no person to sign in: that way in is the library's.
     "engine/person.py": ("",),
-    "identity/aws.py": ("",),
-    "identity/base.py": ("",),
-    "identity/spiffe.py": ("",),
     "profiles/authorization_code.py": ("",),
     "protocol/registration.py": ("",),
     "registration.py": ("",),
@@ -48,6 +44,16 @@ class TestWording:
             ("or set audience=... to the one", "or set --assertion-audience to the one"),
             ("or leave `scopes` out.", "or leave --scopes out."),
             ("or give FileStore another directory.", "or give --store another directory."),
+            ("give dpop=True.", "give --dpop."),
+            (
+                "a certificate: give http=TokenHttp(cert=('c.pem', 'k.pem')).",
+                "a certificate: give --cert-file c.pem --cert-key-file k.pem.",
+            ),
+            ("verify=True or cert='c.pem' can't be loaded", "--ca-file or --cert-file c.pem can't be loaded"),
+            ("cert='c.pem' can't be read", "--cert-file c.pem can't be read"),
+            ("proxy=... can't be used", "--proxy can't be used"),
+            ("subject is needed: so. Say: subject='alice'.", "--subject is needed: so. Say: --subject alice."),
+            ("Set AWS_REGION, or give region=...", "Set AWS_REGION"),
             ("resource has no host", "The URL has no host"),
             ("to correct `resource` in its metadata.", "to correct `resource` in its metadata."),
             ("The resource chose the server", "The resource chose the server"),

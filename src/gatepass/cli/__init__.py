@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import sys
-from importlib.util import find_spec
 
 __all__ = ["main"]
 
 _NEEDED = ("typer", "rich")
+_IN_A_HURRY = ("token", "headers")
 _CONFIGURATION = 3
+_INTERRUPTED = 130
 
 
 def main() -> None:
     """Run the command that the program's arguments name, and exit with its code (`gatepass.cli.exits`)."""
+    try:
+        if _is_at_hand(sys.argv[1:]):
+            return
+    except KeyboardInterrupt:
+        sys.exit(_INTERRUPTED)
     if any(_is_missing(package) for package in _NEEDED):
         sys.stderr.write("gatepass's command line needs pip install 'gatepass[cli]'\n")
         sys.exit(_CONFIGURATION)
@@ -21,7 +27,17 @@ def main() -> None:
     sys.exit(run(sys.argv[1:]))
 
 
+def _is_at_hand(arguments: list[str]) -> bool:
+    if not arguments or arguments[0] not in _IN_A_HURRY:
+        return False
+    from gatepass.cli.quick import hand_out
+
+    return hand_out(arguments)
+
+
 def _is_missing(package: str) -> bool:
+    from importlib.util import find_spec
+
     try:
         return find_spec(package) is None
     except ValueError:  # it was struck from the modules

@@ -1,122 +1,35 @@
-"""The way in that options describe: an `Auth`, and an MCP client that goes through it."""
+"""The way in that options, environment and gatepass.toml describe: an `Auth`, and an MCP client that goes along."""
 
 from __future__ import annotations
 
 import os
+import re
 import ssl
 from dataclasses import dataclass, field
-from pathlib import Path  # noqa: TC003 - typer reads the annotations
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 import gatepass
+from gatepass.cli.configuration.document import is_name
+from gatepass.cli.configuration.place import Config, read_config
 from gatepass.cli.exits import UsageError
-from gatepass.cli.identity import Who, authentication
+from gatepass.cli.identity import Who, profile
+from gatepass.cli.layers import Layer, environment, options, settle
+from gatepass.cli.reference import Reference
+from gatepass.cli.way import Way, Where
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from mcp.client import Client
 
-__all__ = ["Access", "Url", "Way"]
-
-_ISSUER = "GATEPASS_ISSUER"
-_SCOPES = "GATEPASS_SCOPES"
-
-_WAY = "The way in"
-_MEANS = "How to get there"
+__all__ = ["Access", "Way", "Where"]
 
 _TIMEOUT_S = 10.0
 _GRACE_S = 1.0
 """A caller waits a little longer than one request may take, and so hears which request it was."""
 
-Url = Annotated[str, typer.Argument(metavar="URL", help="The URL of the MCP server, such as https://host/mcp.")]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Way:
-    """Where the token comes from, and how to get there."""
-
-    issuer: Annotated[
-        str | None,
-        typer.Option(
-            metavar="URL",
-            help=f"The authorization server that the credentials belong to. Else {_ISSUER}.",
-            rich_help_panel=_WAY,
-        ),
-    ] = None
-    scopes: Annotated[
-        str | None,
-        typer.Option(
-            metavar="'A B'",
-            help=f"What to ask for; else {_SCOPES}, else what the server wants.",
-            rich_help_panel=_WAY,
-        ),
-    ] = None
-    token_endpoint: Annotated[
-        str | None,
-        typer.Option(
-            metavar="URL", help="Ask here for tokens; with --issuer, nothing is discovered.", rich_help_panel=_WAY
-        ),
-    ] = None
-    audience: Annotated[
-        str | None,
-        typer.Option(metavar="TEXT", help="An audience parameter, for servers that want one.", rich_help_panel=_WAY),
-    ] = None
-    resource_indicator: Annotated[
-        str | None,
-        typer.Option(metavar="URI", help="Send this as resource (RFC 8707).", rich_help_panel=_WAY),
-    ] = None
-    no_resource_indicator: Annotated[
-        bool,
-        typer.Option("--no-resource-indicator", help="Send none, for servers that refuse it.", rich_help_panel=_WAY),
-    ] = False
-    allow_http: Annotated[
-        bool,
-        typer.Option(
-            "--allow-http",
-            help="Take a URL that is http and not on loopback: the token travels in the clear.",
-            rich_help_panel=_WAY,
-        ),
-    ] = False
-    allow_metadata_origin: Annotated[
-        list[str] | None,
-        typer.Option(metavar="URL", help="Another origin that may serve the server's metadata.", rich_help_panel=_WAY),
-    ] = None
-    allow_endpoint_origin: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="URL",
-            help="Another origin that endpoints of an issuer not pinned may have.",
-            rich_help_panel=_WAY,
-        ),
-    ] = None
-    tolerate_issuer_slash: Annotated[
-        bool,
-        typer.Option(
-            "--tolerate-issuer-slash",
-            help="Take an issuer that differs by a slash at its end for the same.",
-            rich_help_panel=_WAY,
-        ),
-    ] = False
-    store: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Keep tokens here; else in your state directory.", rich_help_panel=_MEANS),
-    ] = None
-    no_store: Annotated[
-        bool, typer.Option("--no-store", help="Keep no token when the command ends.", rich_help_panel=_MEANS)
-    ] = False
-    ca_file: Annotated[
-        Path | None,
-        typer.Option(metavar="PATH", help="Trust the certificates in this PEM file, too.", rich_help_panel=_MEANS),
-    ] = None
-    timeout: Annotated[
-        float | None,
-        typer.Option(
-            metavar="SECONDS", min=0.001, max=3600, help="How long to wait for one answer.", rich_help_panel=_MEANS
-        ),
-    ] = None
+_USER_INFO = re.compile(r"//[^/]*@")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,48 +40,92 @@ class Access:
         auth: makes and keeps the token.
         http_options: for the client that talks to the MCP server.
         timeout_s: how long to wait for one answer of it, in seconds.
+        said: all that was said of it, from the three places.
+        config: the configuration in which its name was looked up; None for a URL.
+        store: where its token is kept; None if it is not.
     """
 
     auth: gatepass.Auth
     http_options: Mapping[str, Any] = field(default_factory=dict[str, Any])
     timeout_s: float | None = None
+    said: Layer = field(default_factory=Layer)
+    config: Config | None = None
+    store: gatepass.FileStore | None = None
 
     @classmethod
-    def to(cls, url: str, who: Who, way: Way) -> Access:
-        """The way in to the MCP server at `url`.
+    def to(cls, where: str, who: Who, way: Way) -> Access:
+        """The way in to an MCP server.
+
+        Args:
+            where: its name in the configuration, or its URL.
+            who: who the program is, as options say it.
+            way: where its token comes from, as options say it.
+
+        Raises:
+            UsageError: options contradict each other, or one is missing.
+            ConfigurationError: one does not fit, or there is no server of that name.
+        """
+        above = options(who, way), environment(os.environ)
+        if not is_name(where):
+            return cls.described(where, settle(*above))
+        config = read_config(way.config)
+        server = config.server(where)
+        return cls.described(server.url, settle(*above, server.layer), config)
+
+    @classmethod
+    def described(cls, url: str, said: Layer, config: Config | None = None) -> Access:
+        """The way in to the server at that URL, by all that is said of it.
 
         Raises:
             UsageError: options contradict each other, or one is missing.
             ConfigurationError: one does not fit.
         """
+        way = said.way
         if way.resource_indicator and way.no_resource_indicator:
             msg = "--resource-indicator and --no-resource-indicator contradict each other: leave one out."
             raise UsageError(msg)
-        client = authentication(who, os.environ)
+        if way.proxy and _USER_INFO.search(way.proxy):
+            msg = f"{said.named['proxy']} holds a user name or a password: set HTTPS_PROXY instead."
+            raise UsageError(msg)
         trust = _trust(way.ca_file) if way.ca_file else None
+        store = _store(way)
         auth = gatepass.Auth(
             url,
-            gatepass.ClientCredentials(client),
-            issuer=way.issuer or os.environ.get(_ISSUER) or None,
-            scopes=(way.scopes or os.environ.get(_SCOPES) or "").split() or None,
-            store=_store(way),
-            http=gatepass.TokenHttp(verify=trust or True, timeout_s=way.timeout or _TIMEOUT_S),
+            profile(said.who, said.named),
+            issuer=way.issuer,
+            scopes=(way.scopes or "").split() or None,
+            store=store,
+            http=_token_http(way, trust),
+            dpop=way.dpop,
             deadline_s=(way.timeout or _TIMEOUT_S) + _GRACE_S,
             token_endpoint=way.token_endpoint,
             resource_indicator=way.resource_indicator,
             send_resource=not way.no_resource_indicator,
             audience=way.audience,
+            extra_parameters=_extra_parameters(way),
+            whole_origin=way.whole_origin,
             allow_http=way.allow_http,
             allow_metadata_origins=way.allow_metadata_origin or (),
             allow_endpoint_origins=way.allow_endpoint_origin or (),
+            allow_legacy_discovery=way.allow_legacy_discovery,
+            step_up=way.step_up,
             tolerate_issuer_slash=way.tolerate_issuer_slash,
         )
-        options = {"verify": trust, "timeout": way.timeout}
+        http_options = {"verify": None if way.cert_file else trust, "proxy": way.proxy, "timeout": way.timeout}
         return cls(
             auth=auth,
-            http_options={name: value for name, value in options.items() if value is not None},
+            http_options={name: value for name, value in http_options.items() if value is not None},
             timeout_s=way.timeout,
+            said=said,
+            config=config,
+            store=store,
         )
+
+    @property
+    def secret_variables(self) -> tuple[str, ...]:
+        """The environment variables that a secret of this way in stands in."""
+        references = (value for value in self.said.values.values() if isinstance(value, Reference))
+        return tuple(reference.words[0] for reference in references if reference.kind == "env")
 
     def connect(self) -> Client:
         """An MCP client that goes this way; see `gatepass.connect`."""
@@ -184,11 +141,31 @@ class Access:
         )
 
 
-def _store(way: Way) -> gatepass.Store:
+def _store(way: Way) -> gatepass.FileStore | None:
     if way.store and way.no_store:
         msg = "--store and --no-store contradict each other: leave one out."
         raise UsageError(msg)
-    return gatepass.MemoryStore() if way.no_store else gatepass.FileStore(way.store)
+    return None if way.no_store else gatepass.FileStore(way.store)
+
+
+def _token_http(way: Way, trust: ssl.SSLContext | None) -> gatepass.TokenHttp:
+    """With a certificate to show, a CA file is the only one that is trusted: a context of ours can't have both."""
+    if way.cert_key_file and not way.cert_file:
+        msg = "--cert-key-file is the key of a certificate: give --cert-file, too."
+        raise UsageError(msg)
+    timeout_s = way.timeout or _TIMEOUT_S
+    if way.cert_file is None:
+        return gatepass.TokenHttp(verify=trust or True, proxy=way.proxy, timeout_s=timeout_s)
+    cert = (way.cert_file, way.cert_key_file) if way.cert_key_file else way.cert_file
+    return gatepass.TokenHttp(verify=way.ca_file or True, cert=cert, proxy=way.proxy, timeout_s=timeout_s)
+
+
+def _extra_parameters(way: Way) -> dict[str, str] | None:
+    pairs = [pair.partition("=") for pair in way.extra_parameter or ()]
+    if not all(mark and name for name, mark, _ in pairs):
+        msg = "--extra-parameter takes NAME=VALUE."
+        raise UsageError(msg)
+    return {name: value for name, _, value in pairs} or None
 
 
 def _trust(ca_file: Path) -> ssl.SSLContext:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 from inspect import getdoc
@@ -9,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gatepass.cli.completion import COMPLETE
 from gatepass.cli.exits import TABLE, Exit, UsageError
+from gatepass.cli.group import Group
 from gatepass.cli.identity import refuse_secrets
 from gatepass.cli.spread import spread
 from gatepass.cli.voice import say
@@ -19,8 +22,23 @@ if TYPE_CHECKING:
 
 __all__ = ["run"]
 
-_COMMANDS = ("demo", "token", "tools", "call")
-"""In the order of the help. Each is a function in a module of its own name."""
+_COMMANDS = (
+    "demo",
+    "init",
+    "token",
+    "headers",
+    "run",
+    "tools",
+    "call",
+    "proxy",
+    "status",
+    "logout",
+    "config",
+    "keys",
+    "testserver",
+    "completion",
+)
+"""In the order of the help. Each is a function, or a group of them, in a module of its own name."""
 
 _EPILOG = f"Exit codes:\n\n\b\n{TABLE}"
 
@@ -46,16 +64,32 @@ def _app(arguments: Sequence[str]) -> typer.Typer:
     styled = sys.stdout.isatty()
     app = typer.Typer(
         rich_markup_mode="rich" if styled else None,
-        add_completion=False,
+        add_completion=COMPLETE in os.environ,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
         epilog=_laid_out(_EPILOG, styled=styled),
     )
     app.callback(help=_laid_out(getdoc(gatepass) or "", styled=styled))(gatepass)
     for name in arguments[:1] if arguments and arguments[0] in _COMMANDS else _COMMANDS:
-        command: Callable[..., None] = getattr(import_module(f"gatepass.cli.{name}"), name)
-        app.command(help=_laid_out(getdoc(command) or "", styled=styled))(spread(command))
+        command: Callable[..., None] | Group = getattr(import_module(f"gatepass.cli.{name}"), name)
+        if isinstance(command, Group):
+            group = typer.Typer(rich_markup_mode=app.rich_markup_mode, invoke_without_command=True)
+            app.add_typer(group, name=name, help=_laid_out(command.help, styled=styled), callback=_show_help)
+            for each in command.commands:
+                _add(each, group, styled=styled)
+        else:
+            _add(command, app, styled=styled)
     return app
+
+
+def _add(command: Callable[..., None], app: typer.Typer, *, styled: bool) -> None:
+    app.command(help=_laid_out(getdoc(command) or "", styled=styled))(spread(command))
+
+
+def _show_help(context: typer.Context) -> None:
+    """What a group does that is called without one of its commands."""
+    if context.invoked_subcommand is None:
+        sys.stdout.write(context.get_help() + "\n")
 
 
 def _print_version(wanted: bool) -> None:
@@ -75,13 +109,15 @@ def gatepass(
     """Gets a program past the gate of a protected MCP server, with OAuth client credentials.
 
     \b
-    gatepass demo                                see it work, on this machine
-    gatepass tools https://host/mcp              list the tools of a server
-    gatepass call https://host/mcp add a=1 b=2   call one of them
-    gatepass token https://host/mcp              the access token, for a script
+    gatepass demo                            see it work, on this machine
+    gatepass init https://host/mcp reports   write down how to get into a server
+    gatepass tools reports                   list its tools
+    gatepass call reports add a=1 b=2        call one of them
+    gatepass token reports                   the access token, for a script
 
-    Who you are comes from options or the environment: GATEPASS_CLIENT_ID, with GATEPASS_CLIENT_SECRET or
-    GATEPASS_PRIVATE_KEY_FILE; GATEPASS_ISSUER and GATEPASS_SCOPES say where and for what.
+    Where a NAME of gatepass.toml will do, a URL will, too. Then who you are comes from options or the environment:
+    GATEPASS_CLIENT_ID, with GATEPASS_CLIENT_SECRET or GATEPASS_PRIVATE_KEY_FILE; GATEPASS_ISSUER and GATEPASS_SCOPES
+    say where and for what. Every option has such a variable.
     """
     del show_version
 

@@ -1,8 +1,15 @@
-"""The arguments of a tool as they are typed in a shell: ``key=value``, typed by the tool's schema, or ``key:=json``."""
+"""The arguments of a tool as they are typed in a shell.
+
+key=value    a text, or what the tool's schema makes of it      key=@file    the same, from a file
+key:=json    JSON                                               key:=@file   the same, from a file
+@file        a JSON object of arguments; ``-`` as the name of a file is the standard input
+"""
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -15,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Word", "read_words", "typed", "undeclared"]
 
+_FILE, _STDIN = "@", "-"
 
 _EXAMPLES = {
     "integer": "3",
@@ -28,7 +36,7 @@ _EXAMPLES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Word:
-    """One argument as it was written."""
+    """One argument as it was written, or as it stands in the file that was named."""
 
     name: str
     text: str
@@ -36,23 +44,20 @@ class Word:
 
 
 def read_words(words: Sequence[str]) -> tuple[Word, ...]:
-    """Tell names from values.
+    """Tell names from values, and read the files that are named.
 
     Raises:
-        UsageError: a word is neither ``key=value`` nor ``key:=json``, or names an argument for the second time.
+        UsageError: a word is none of ``key=value``, ``key:=json`` and ``@file``, or names an argument for the second
+            time, or a file can't be read.
     """
+    reader = _Reader()
     read: dict[str, Word] = {}
     for number, word in enumerate(words, 1):
-        name, mark, text = word.partition("=")
-        is_json = name.endswith(":")
-        name = name.removesuffix(":")
-        if not mark or not name:
-            msg = f"Argument {number} of the tool is not key=value or key:=json."
-            raise UsageError(msg)
-        if name in read:
-            msg = f"{name} is given twice."
-            raise UsageError(msg)
-        read[name] = Word(name=name, text=text, is_json=is_json)
+        for each in _words_of(word, number, reader):
+            if each.name in read:
+                msg = f"{each.name} is given twice."
+                raise UsageError(msg)
+            read[each.name] = each
     return tuple(read.values())
 
 
@@ -77,6 +82,62 @@ def typed(words: Sequence[Word], schema: Mapping[str, Any], *, tool: str) -> dic
 def undeclared(words: Sequence[Word], schema: Mapping[str, Any]) -> list[str]:
     """The arguments that the tool's schema does not name."""
     return [word.name for word in words if word.name not in declared(schema)]
+
+
+class _Reader:
+    """Reads the files that are named; the standard input, once."""
+
+    def __init__(self) -> None:
+        self._stdin_read = False
+
+    def text(self, path: str, named: str) -> str:
+        """What stands in a file.
+
+        Args:
+            path: where; ``-`` is the standard input.
+            named: how it was written, for errors, which never quote the path: a value may begin with an @, too.
+
+        Raises:
+            UsageError: it can't be read, or is no text.
+        """
+        if path == _STDIN and self._stdin_read:
+            msg = f"{named} wants the standard input, which was read already. Put one of the two into a file."
+            raise UsageError(msg)
+        self._stdin_read = self._stdin_read or path == _STDIN
+        try:
+            content = sys.stdin.buffer.read() if path == _STDIN else Path(path).read_bytes()
+            return content.decode()
+        except UnicodeDecodeError:
+            problem = f"{named} is no text in UTF-8. A tool that takes bytes wants them in base64, as a rule."
+        except (OSError, ValueError) as failure:
+            reason = failure.strerror if isinstance(failure, OSError) else "this is no path"
+            problem = f"{named} can't be read: {reason}. A value that begins with @ is written as JSON: key:='\"@...\"'"
+        raise UsageError(problem)
+
+
+def _words_of(word: str, number: int, reader: _Reader) -> tuple[Word, ...]:
+    """What one word of the shell says: one argument, or all that stand in a file."""
+    name, mark, text = word.partition("=")
+    if not mark and word.startswith(_FILE):
+        return _members(reader.text(word[1:], f"Argument {number} of the tool, @FILE,"))
+    is_json = name.endswith(":")
+    name = name.removesuffix(":")
+    if not mark or not name:
+        msg = f"Argument {number} of the tool is not key=value, key:=json or @file."
+        raise UsageError(msg)
+    if text.startswith(_FILE):
+        text = reader.text(text[1:], f"{name}{':' if is_json else ''}=@FILE")
+    return (Word(name=name, text=text, is_json=is_json),)
+
+
+def _members(text: str) -> tuple[Word, ...]:
+    """The members of a JSON object, each as if it had been written by itself."""
+    try:
+        members = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
+    except msgspec.MsgspecError:
+        msg = "@FILE takes a JSON object of arguments, which this is not. A text in a file is written as key=@FILE."
+        raise UsageError(msg) from None
+    return tuple(Word(name=name, text=bytes(raw).decode(), is_json=True) for name, raw in members.items())
 
 
 def _value(word: Word, wanted: frozenset[str]) -> object:

@@ -21,6 +21,8 @@ class Exit(enum.IntEnum):
     REFUSED_BY_SERVER = 5
     UNREACHABLE = 6
     BUG = 70
+    NOT_RUNNABLE = 126
+    NOT_FOUND = 127
     INTERRUPTED = 130
     BROKEN_PIPE = 141
 

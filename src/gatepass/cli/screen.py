@@ -12,12 +12,20 @@ from gatepass.cli.voice import printable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["write_json", "write_table", "write_text"]
+__all__ = ["write_bytes", "write_facts", "write_json", "write_table", "write_text"]
 
 
 def write_text(text: str) -> None:
-    """A text of a server's, as it is; a terminal gets none of its control characters."""
-    sys.stdout.write((printable(text) if sys.stdout.isatty() else text).rstrip("\n") + "\n")
+    """A text of a server's, as it is, ending with a line break; a terminal gets none of its control characters."""
+    shown = printable(text) if sys.stdout.isatty() else text
+    sys.stdout.write(shown if shown.endswith("\n") else f"{shown}\n")
+
+
+def write_bytes(data: bytes) -> None:
+    """Bytes, and nothing else."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
 
 
 def write_json(value: object) -> None:
@@ -49,4 +57,27 @@ def _write_fitting(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         table.add_column(name, style="cyan" if number == 0 else None, overflow="fold")
     for row in rows:
         table.add_row(*map(Text, row))
+    Console(highlight=False).print(table)
+
+
+def write_facts(facts: Sequence[tuple[str, str]]) -> None:
+    """Names and what they stand for, a line each. On a terminal, what is long is wrapped beside its name."""
+    if sys.stdout.isatty():
+        _write_facts_fitting(facts)
+        return
+    width = max(len(name) for name, _ in facts)
+    for name, value in facts:
+        sys.stdout.write(f"{name.ljust(width)}  {' '.join(printable(value).split())}\n")
+
+
+def _write_facts_fitting(facts: Sequence[tuple[str, str]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="cyan", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in facts:
+        table.add_row(name, Text(" ".join(printable(value).split())))
     Console(highlight=False).print(table)

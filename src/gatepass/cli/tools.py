@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gatepass.cli.access import Access, Url, Way
+from gatepass.cli.access import Access, Way, Where
 from gatepass.cli.identity import Who  # noqa: TC001 - typer reads the annotations
 from gatepass.cli.schema import signature
 from gatepass.cli.screen import write_json, write_table
+from gatepass.cli.spinner import spinning
 from gatepass.cli.voice import Voice, note
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ __all__ = ["tools"]
 
 
 def tools(
-    url: Url,
+    where: Where,
     who: Who,
     way: Way,
     voice: Voice,
@@ -31,9 +32,11 @@ def tools(
 
     \b
     $ gatepass tools https://mcp.example.com/mcp
-    $ gatepass tools https://mcp.example.com/mcp --json | jq -r '.[].name'
+    $ gatepass tools reports --json | jq -r '.[].name'
     """
-    listed = asyncio.run(_list(Access.to(url, who, way)))
+    access = Access.to(where, who, way)
+    with spinning("Waiting for the list of tools", voice):
+        listed = asyncio.run(_list(access))
     if as_json:
         write_json([tool.model_dump(mode="json", by_alias=True, exclude_none=True) for tool in listed])
     elif listed:

@@ -26,12 +26,22 @@ _WORDS = tuple(
         (r"\btoken_endpoint=\.\.\.", "--token-endpoint"),
         (r"\baudience=\.\.\.", "--assertion-audience"),
         (r"\bgive FileStore\b", "give --store"),
+        (r"\bGive a key that fits with dpop=\.\.\.", "Leave --dpop out; only the library takes other keys."),
+        (r"\bdpop=True", "--dpop"),
+        (r"\bhttp=TokenHttp\(cert=\('([^']*)', '([^']*)'\)\)", r"--cert-file \1 --cert-key-file \2"),
+        (r"\bverify=.* or cert='([^']*)'", r"--ca-file or --cert-file \1"),
+        (r"^cert='([^']*)'", r"--cert-file \1"),
+        (r"^proxy=\.\.\.", "--proxy"),
+        (r"^subject is needed", "--subject is needed"),
+        (r"\bsubject='([^']*)'", r"--subject \1"),
+        (r", or give region=\.\.\.| or socket=\.\.\.|: duration_s=\.\.\.", ""),
         (r"^resource (?=does|has|holds|is)", "The URL "),
     )
 )
 
 _ADVICE = {
     "key_password_missing": "The password: --private-key-password-file PATH or --private-key-password-env NAME.",
+    "subject_missing": "Or keep no token: --no-store.",
     "issuer_not_listed": "It was given by --issuer or GATEPASS_ISSUER.",
 }
 

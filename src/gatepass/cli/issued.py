@@ -1,0 +1,95 @@
+"""The token that a command hands on, with what is known of it, and with enough life left for what it is wanted for."""
+
+from __future__ import annotations
+
+import re
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gatepass.cli.spinner import spinning
+from gatepass.cli.voice import note
+
+if TYPE_CHECKING:
+    from gatepass.cli.access import Access
+    from gatepass.cli.voice import Voice
+    from gatepass.lifecycle.record import TokenRecord
+
+__all__ = ["MinTtl", "expires_at", "issued", "leave", "timestamp"]
+
+_UNITS_S = {"": 1, "s": 1, "m": 60, "h": 3600}
+_SPAN = re.compile(r"(\d{1,9})([smh]?)")
+_FAREWELL_S = 3.0
+"""How long a command that is done waits for a renewal that it started: the token that it had is out already."""
+
+
+def _seconds(text: str) -> float:
+    span = _SPAN.fullmatch(text)
+    if span is None:
+        msg = "it is a time such as 90s, 5m or 1h."
+        raise typer.BadParameter(msg)
+    return float(int(span[1]) * _UNITS_S[span[2]])
+
+
+MinTtl = Annotated[
+    float | None,
+    typer.Option(
+        "--min-ttl",
+        metavar="TIME",
+        parser=_seconds,
+        help="Renew first if the token would live no longer than that: 90s, 5m, 1h.",
+    ),
+]
+
+
+def issued(access: Access, min_ttl_s: float | None, voice: Voice) -> TokenRecord:
+    """A usable token, renewed first if it would not live long enough.
+
+    Args:
+        access: the way in.
+        min_ttl_s: how long it should live from now on, in seconds; None if any usable token will do.
+        voice: how loud to say that the server gives none that lives so long.
+
+    Raises:
+        GatepassError: there is no token, or it could not be renewed; the reason.
+    """
+    with spinning(f"Waiting for a token for {access.auth.resource} ...", voice):
+        record = _at_hand(access)
+        if min_ttl_s is None or _left_s(record) >= min_ttl_s:
+            return record
+        access.auth.rejected(record.access_token)  # what makes an `Auth` renew before it would
+        record = _at_hand(access)
+    if _left_s(record) < min_ttl_s:
+        note(voice, f"A token of this server lives for {record.lifetime_s:g} s only, less than --min-ttl asks for.")
+    return record
+
+
+def leave(access: Access) -> None:
+    """Before a command ends: let a renewal that runs behind a stale token come to its end."""
+    access.auth.close(_FAREWELL_S)
+
+
+def expires_at(record: TokenRecord) -> float | None:
+    """When its life ends, in epoch seconds; None if the server did not say."""
+    return None if record.lifetime_s is None else record.obtained_at + record.lifetime_s
+
+
+def timestamp(epoch_s: float | None) -> str | None:
+    """A moment as RFC 3339 has it, in UTC."""
+    if epoch_s is None:
+        return None
+    return datetime.fromtimestamp(epoch_s, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _at_hand(access: Access) -> TokenRecord:
+    access.auth.warm()
+    held = access.auth._source.held  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # of our own house
+    assert held is not None  # noqa: S101 - `warm` has seen to it
+    return held.record
+
+
+def _left_s(record: TokenRecord) -> float:
+    end = expires_at(record)
+    return float("inf") if end is None else end - time.time()

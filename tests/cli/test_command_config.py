@@ -1,0 +1,183 @@
+"""`gatepass config`, and commands that take a server by its name."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+from cli.conftest import SECRET
+from cli.entries import configure, entry
+from joserfc import jwt
+from joserfc.jwk import ECKey
+
+from gatepass.testing import AuthorizationServer, ProtectedServer
+
+NOBODY = {"GATEPASS_CLIENT_ID": None, "GATEPASS_CLIENT_SECRET": None, "GATEPASS_ISSUER": None}
+BOT = {**NOBODY, "BOT_SECRET": SECRET}
+
+
+@pytest.fixture
+def project(tmp_path):
+    (tmp_path / "project" / "sub").mkdir(parents=True)
+    return tmp_path / "project"
+
+
+class TestANamedServer:
+    def test_a_name_is_all_that_a_command_needs(self, gatepass, url, authority, tmp_path):
+        configure(tmp_path, entry(url, authority))
+        run = gatepass("token", "reports", **BOT)
+        assert (run.code, run.err) == (0, "")
+        assert authority.verify(run.out.strip(), audience=url).client_id == "ci-bot"
+        assert gatepass("tools", "reports", **BOT).code == 0
+
+    def test_an_option_goes_before_a_variable_and_that_before_the_file(self, gatepass, url, authority, tmp_path):
+        configure(tmp_path, entry(url, authority, more='token-endpoint = "https://no-such-host.invalid/token"'))
+        assert gatepass("token", "reports", **BOT).code == 6
+        right = {"GATEPASS_TOKEN_ENDPOINT": authority.token_endpoint}
+        assert gatepass("token", "reports", **BOT, **right).code == 0
+        wrong = {"GATEPASS_TOKEN_ENDPOINT": "https://no-such-host.invalid/token"}
+        option = ("--token-endpoint", authority.token_endpoint)
+        assert gatepass("token", "reports", "--no-store", *option, **BOT, **wrong).code == 0
+
+    def test_a_secret_may_come_from_a_command(self, gatepass, url, authority, tmp_path):
+        text = entry(url, authority).replace('{ env = "BOT_SECRET" }', '{ command = ["cat", "secret"] }')
+        configure(tmp_path, text)
+        (tmp_path / "secret").write_text(SECRET)
+        assert gatepass("token", "reports", cwd=tmp_path, **NOBODY).code == 0
+
+    def test_a_workload_needs_no_secret_at_all(self, gatepass, tmp_path):
+        platform, key = "https://platform.example.com", ECKey.generate_key("P-256", auto_kid=True)
+        with AuthorizationServer() as authority, ProtectedServer(authority) as server:
+            authority.add_trusted_issuer(platform, [key])
+            now = int(time.time())
+            claims = {"iss": platform, "sub": "the build", "aud": authority.issuer, "iat": now, "exp": now + 60}
+            (tmp_path / "token").write_text(jwt.encode({"alg": "ES256", "kid": key.kid}, {**claims, "jti": "1"}, key))
+            text = f'[servers.build]\nurl = "{server.url}"\nissuer = "{authority.issuer}"\nsubject = "build"\n'
+            configure(tmp_path, text + f'workload = {{ file = "{tmp_path}/token" }}\n')
+            run = gatepass("token", "build", **NOBODY)
+            assert (run.code, run.err) == (0, "")
+            assert authority.verify(run.out.strip(), audience=server.url)
+
+    def test_a_secret_in_the_file_is_refused_unquoted(self, gatepass, url, authority, tmp_path):
+        configure(tmp_path, entry(url, authority).replace('{ env = "BOT_SECRET" }', '"canary"'))
+        run = gatepass("token", "reports", **BOT)
+        assert (run.code, run.out) == (3, "")
+        assert "gatepass.toml:5: [servers.reports] client-secret: a secret does not belong into this file." in run.err
+
+    def test_a_url_needs_no_configuration_and_hears_nothing_of_a_broken_one(self, gatepass, url, tmp_path):
+        configure(tmp_path, "[servers.")
+        assert gatepass("token", url).code == 0
+
+    def test_a_project_is_used_once_it_is_trusted(self, gatepass, url, authority, project):
+        (project / "gatepass.toml").write_text(entry(url, authority))
+        here = {"cwd": project / "sub", **BOT}
+        refused = gatepass("token", "reports", **here)
+        assert refused.code == 3
+        assert f"{project / 'gatepass.toml'} is not trusted yet" in refused.err
+        assert authority.count() == 0
+        trusted = gatepass("config", "trust", **here)
+        assert trusted.code == 0
+        assert f"reports goes to {url}, with env:BOT_SECRET." in trusted.err
+        assert gatepass("token", "reports", **here).code == 0
+
+    def test_a_file_that_is_named_is_trusted_by_that(self, gatepass, url, authority, project):
+        path = project / "gatepass.toml"
+        path.write_text(entry(url, authority))
+        assert gatepass("token", "reports", GATEPASS_CONFIG=str(path), **BOT).code == 0
+        assert gatepass("token", "reports", "--config", path, **BOT).code == 0
+
+
+class TestCheck:
+    def test_all_is_well(self, gatepass, url, authority, tmp_path):
+        path = configure(tmp_path, entry(url, authority))
+        run = gatepass("config", "check", **BOT)
+        assert (run.code, run.out) == (0, "")
+        assert run.err == f"gatepass: note: Nothing is wrong with 1 servers in {path}.\n"
+        assert gatepass("config", "check", "--quiet", **BOT).err == ""
+
+    def test_each_problem_is_a_line_that_begins_with_its_place(self, gatepass, url, authority, tmp_path):
+        more = 'isuer = "x"\nprivate-key = { file = "no.pem" }'
+        plain = '[servers.plain]\nurl = "http://mcp.example.com"\nclient-id = "x"\nclient-secret = { env = "NO" }\n'
+        two = '[servers.two]\nurl = "https://a.example"\nclient-id = "x"\n'
+        path = configure(tmp_path, entry(url, authority, more=more), plain, two)
+        run = gatepass("config", "check", **NOBODY)
+        assert run.code == 3
+        first, second, third = run.out.splitlines()
+        assert first == f"{path}:6: [servers.reports] isuer: there is no such key. Did you mean issuer?"
+        assert second.startswith(f"{path}:9: [servers.plain] url: The URL is http://mcp.example.com, which is not enc")
+        assert third.startswith(f"{path}:12: [servers.two]: What proves the client?")
+        assert f"{path}:7: [servers.reports] private-key: there is no file {path.parent / 'no.pem'} here." in run.err
+        assert f"{path}:5: [servers.reports] client-secret: the environment variable BOT_SECRET is not" in run.err
+
+    def test_json_has_the_same_for_machines(self, gatepass, url, authority, project):
+        path = project / "gatepass.toml"
+        path.write_text(entry(url, authority, more="isuer = 1"))
+        run = gatepass("config", "check", "--json", cwd=project, **NOBODY)
+        said = json.loads(run.out)
+        assert run.code == 3
+        assert said["problems"] == [
+            {
+                "path": str(path),
+                "line": 6,
+                "server": "reports",
+                "key": "isuer",
+                "text": "there is no such key. Did you mean issuer?",
+            }
+        ]
+        assert [(each["line"], each["key"]) for each in said["notes"]] == [(None, None), (5, "client-secret")]
+        assert said["files"] == [{"path": str(path), "kind": "project", "trusted": False}]
+
+    def test_an_issuer_that_cannot_be_one_is_a_problem_of_its_line(self, gatepass, url, authority, tmp_path):
+        path = configure(tmp_path, entry(url, authority).replace(authority.issuer, "http://auth.example.com"))
+        run = gatepass("config", "check", **BOT)
+        assert run.out.startswith(f"{path}:3: [servers.reports] issuer: it is http://auth.example.com, which is not")
+
+    def test_no_configuration_is_a_problem(self, gatepass, tmp_path):
+        run = gatepass("config", "check", cwd=tmp_path)
+        assert run.code == 3
+        assert "There is no configuration: looked for" in run.err
+
+
+class TestShow:
+    def test_every_server_with_its_file(self, gatepass, url, authority, tmp_path, project):
+        mine = configure(tmp_path, entry(url, authority), entry(url, authority, "mine"))
+        (project / "gatepass.toml").write_text(entry("https://ours.example", authority))
+        run = gatepass("config", "show", "--json", cwd=project)
+        assert json.loads(run.out) == [
+            {
+                "name": "reports",
+                "url": "https://ours.example",
+                "file": str(project / "gatepass.toml"),
+                "trusted": False,
+            },
+            {"name": "mine", "url": url, "file": str(mine), "trusted": True},
+        ]
+        table = gatepass("config", "show", cwd=project).out.splitlines()
+        assert [line.split()[0] for line in table] == ["SERVER", "reports", "mine"]
+        assert table[1].endswith("gatepass.toml, not trusted")
+
+    def test_one_server_with_the_place_of_each_value(self, gatepass, url, authority, tmp_path):
+        path = configure(
+            tmp_path, entry(url, authority, more="dpop = true\nallow-metadata-origin = ['https://m.example']")
+        )
+        changed = {**BOT, "GATEPASS_SCOPES": "mcp:read"}
+        said = json.loads(gatepass("config", "show", "reports", "--json", **changed).out)
+        assert said["url"] == {"value": url, "from": f"{path}:2"}
+        assert said["client-secret"] == {"value": "env:BOT_SECRET", "from": f"{path}:5"}
+        assert said["scopes"] == {"value": "mcp:read", "from": "GATEPASS_SCOPES"}
+        table = gatepass("config", "show", "reports", **changed).out.splitlines()
+        assert [line.split() for line in table if line.startswith(("dpop", "allow"))] == [
+            ["dpop", "true", f"{path}:6"],
+            ["allow-metadata-origin", "https://m.example", f"{path}:7"],
+        ]
+
+
+class TestTrust:
+    def test_any_file_can_be_trusted_and_only_a_file(self, gatepass, url, authority, project):
+        path = project / "sub" / "gatepass.toml"
+        path.write_text(entry(url, authority))
+        assert gatepass("config", "trust", path).code == 0
+        assert gatepass("token", "reports", cwd=project / "sub", **BOT).code == 0
+        assert gatepass("config", "trust", project / "nothing.toml").code == 3
+        assert "There is no gatepass.toml in this folder" in gatepass("config", "trust", cwd=project).err
