@@ -27,6 +27,7 @@ client-secret = { env = "CI_SECRET" }
 private-key = { file = "keys/ci.pem" }
 private-key-password = { command = ["vault", "read"] }
 key-id = "k1"
+thumbprint-key-id = false
 algorithm = "ES256"
 assertion = "kubernetes"
 assertion-audience = "token_endpoint"

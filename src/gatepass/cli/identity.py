@@ -134,6 +134,12 @@ class Who:
     key_id: Annotated[
         str | None, typer.Option(metavar="KID", help="The kid that the key has there.", rich_help_panel=_PANEL)
     ] = None
+    thumbprint_key_id: Annotated[
+        bool,
+        typer.Option(
+            "--thumbprint-key-id", help="Its kid is its thumbprint, as `gatepass keys` has it.", rich_help_panel=_PANEL
+        ),
+    ] = False
     algorithm: Annotated[
         str | None,
         typer.Option(
@@ -249,6 +255,7 @@ def authentication(who: Who, named: Mapping[str, str]) -> ClientAuthentication:
         password=None if who.private_key_password_from is None else who.private_key_password_from.secret,
         algorithm=who.algorithm,
         key_id=who.key_id,
+        thumbprint_key_id=who.thumbprint_key_id,
         audience=audience,
     )
 
@@ -304,10 +311,10 @@ def _proofs(who: Who, named: Mapping[str, str]) -> list[_Proof]:
 
 def _check_companions(who: Who, proof: _Proof | None, named: Mapping[str, str]) -> None:
     """Options that say more about a private key need one, and so does whom a JWT is for, or a ready-made one."""
-    about_a_key = ["private_key_password_from", "key_id", "algorithm"]
+    about_a_key = ["private_key_password_from", "key_id", "thumbprint_key_id", "algorithm"]
     if who.workload is None and (proof is None or proof.kind != "assertion"):
         about_a_key.append("assertion_audience")
-    given = [name for name in about_a_key if getattr(who, name) is not None]
+    given = [name for name in about_a_key if getattr(who, name) not in (None, False)]
     if given and (proof is None or proof.kind != "key"):
         instead = f", not with {proof.named}" if proof else ""
         msg = f"{named[given[0]]} goes with --private-key-file{instead}."

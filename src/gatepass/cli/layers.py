@@ -36,7 +36,8 @@ SHORT_FORMS = tuple(name for stem in _STEMS for form in _FORMS[:-1] if (name := 
 """Options for what ``..._from`` says, too, which is the one form that a layer has."""
 
 _PROOFS = frozenset({"client_secret_from", "private_key_from", "assertion_from"})
-_WITH_A_PROOF = _PROOFS | {"private_key_password_from", "key_id", "algorithm", "assertion_audience", "auth_method"}
+_ABOUT_A_KEY = frozenset({"private_key_password_from", "key_id", "thumbprint_key_id", "algorithm"})
+_WITH_A_PROOF = _PROOFS | _ABOUT_A_KEY | {"assertion_audience", "auth_method"}
 _STORES = frozenset({"store", "no_store"})
 _INDICATORS = frozenset({"resource_indicator", "no_resource_indicator"})
 _ONE_THING = ((_PROOFS, _WITH_A_PROOF), (_STORES, _STORES), (_INDICATORS, _INDICATORS))
