@@ -585,3 +585,20 @@ def test_where_nobody_has_to_be_asked_a_process_that_died_with_it_delays_nobody_
     one.pump()
     assert served(callers[0].outcome).generation == 2
     assert (spent(one), spent(other), other.mints) == (["r1"], [], 1)
+
+
+def test_a_refused_one_leaves_the_store_so_that_nobody_presents_it_again() -> None:
+    store = SharedMemory()
+    jar = a_jar(refuses("invalid_grant"), store=store)
+    jar.profile.traits = Traits(attended=True)
+    jar.token()
+    other = a_restart(jar)
+    other.profile.traits = Traits(attended=True)
+    jar.advance(991)
+    jar.profile.answers = [NOBODY]
+    jar.failure()
+    assert spent(jar) == ["r1"]
+    assert kept(jar).refresh_token is None
+    other.world.dice = 0.25
+    other.token()
+    assert spent(other) == []

@@ -8,6 +8,7 @@ import string
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -295,8 +296,10 @@ def test_a_lease_is_taken_by_one_and_given_back() -> None:
     lease = one.lease(5)
     assert lease is not None
     assert two.lease(5) is None
-    assert one.lease(5) is None  # each flight is an owner of its own
-    one.give_back(lease)
+    again = one.lease(5)  # the answer to the first attempt may have been lost
+    assert again is not None
+    assert (again.owner, again.fence > lease.fence) == (lease.owner, True)
+    one.give_back(again)
     assert two.lease(5) is not None
 
 
@@ -313,18 +316,68 @@ def test_two_identities_do_not_wait_for_each_other() -> None:
     assert place.shelf(("two",)).lease(5) is not None
 
 
-def test_whose_lease_has_lapsed_and_been_taken_keeps_nothing() -> None:
+def test_whose_lease_has_lapsed_and_been_taken_still_shares_a_token_that_is_newer() -> None:
     place = Place()
     slow, quick = place.shelf(), place.shelf()
     stale = slow.lease(5)
     place.store.now += 5.1
     lease = quick.lease(5)
-    slow.keep_token(record(9, "slow"), stale)
-    assert place.shelf().token() is None
-    quick.keep_token(record(1, "quick"), lease)
-    slow.keep_token(record(9, "slow"), stale)
-    assert place.shelf().token() == record(1, "quick")
+    assert quick.token() is None
+    slow.keep_token(record(2, "slow"), stale)
+    assert place.shelf().token() == record(2, "slow"), "those who wait for one need not wait for the next"
+    quick.keep_token(record(2, "quick"), lease)
+    assert place.shelf().token() == record(2, "slow"), "one of a number is enough"
+    quick.keep_token(record(3, "quick"), lease)
+    slow.keep_token(record(2, "slow"), stale)
+    assert place.shelf().token() == record(3, "quick")
     assert place.said == []
+
+
+@pytest.mark.parametrize("refresh_token", [None, "r2"])
+def test_a_token_that_could_not_be_kept_is_kept_once_the_store_works_again(refresh_token: str | None) -> None:
+    place = Place()
+    shelf = place.shelf()
+    assert shelf.token() is None
+    newest = msgspec.structs.replace(record(2, "newest"), refresh_token=refresh_token)
+    place.store.problem, place.store.fails = StoreError("Gone.", code="store_gone"), {"write"}
+    shelf.keep_token(newest, None)
+    place.store.problem = None
+    place.clock.turn(11)
+    shelf.keep_challenge(ResourceChallenge(scheme="bearer"))  # whatever shows that it works again
+    assert shelf.token() is None
+    assert shelf.token() == newest
+    shelf.keep_token(record(3, "next"), None)
+    assert place.shelf().token() == record(3, "next")
+
+
+def test_a_refresh_token_is_worth_a_second_try_at_once() -> None:
+    place = Place()
+    shelf = place.shelf()
+    shelf.token()
+    write, tries = place.store.write, []
+
+    def one_hiccup(*arguments: Any, **options: Any) -> int | None:
+        tries.append(arguments)
+        if len(tries) == 1:
+            raise StoreError("A hiccup.", code="store_failed")
+        return write(*arguments, **options)
+
+    place.store.write = one_hiccup  # type: ignore[method-assign]
+    rotated = msgspec.structs.replace(record(2, "rotated"), refresh_token="r2")
+    shelf.keep_token(rotated, None)
+    assert place.shelf().token() == rotated
+
+
+def test_a_store_that_fails_is_left_alone_by_all_who_use_it_and_complained_of_once() -> None:
+    place = Place()
+    place.store.shared = True  # type: ignore[assignment]
+    one, two = place.shelf(("one",)), place.shelf(("two",))
+    place.store.problem = StoreError("Gone.", code="store_gone")
+    assert one.token() is None
+    asked = len(place.store.asked)
+    assert two.token() is None
+    assert len(place.store.asked) == asked
+    assert place.said == ["store_gone"]
 
 
 def test_a_lease_that_was_given_back_late_is_no_trouble() -> None:

@@ -7,7 +7,7 @@ from jar import ISSUER, Clock, Fragile, Jar, SharedMemory
 
 from gatepass.core.secret import Secret
 from gatepass.engine.status import Status, status_of
-from gatepass.errors import RemoteError, UnreachableError
+from gatepass.errors import RemoteError, SignInRequiredError, UnreachableError
 
 BUSY = UnreachableError("No answer.", code="timeout", retryable=True)
 REFUSED = RemoteError("No.", code="token_refused", error="invalid_client")
@@ -137,3 +137,22 @@ def test_a_final_failure_is_shown_as_it_is_raised() -> None:
     assert now.state == "absent"
     assert now.last_failure is not None
     assert str(now.last_failure) == str(failure)
+
+
+def test_looking_makes_no_key() -> None:
+    jar = Jar(dpop=True, store=SharedMemory())
+    assert status(jar).state == "absent"
+    assert jar.store._cells == {}  # type: ignore[attr-defined]
+    jar.token()
+    assert (status(jar).state, status(jar).generation) == ("fresh", 1)
+
+
+def test_the_url_of_a_sign_in_is_not_shown() -> None:
+    jar = Jar()
+    asked = SignInRequiredError("Sign in: https://as.example.com/authorize?state=CANARY", code="sign_in_required")
+    jar.profile.answers = [asked.with_(url="https://as.example.com/authorize?state=CANARY")]
+    jar.failure()
+    now = status(jar)
+    assert isinstance(now.last_failure, SignInRequiredError)
+    assert (now.last_failure.code, now.last_failure.url) == ("sign_in_required", None)
+    assert "CANARY" not in repr(now) + str(now.last_failure)

@@ -98,7 +98,7 @@ def test_a_job_that_hangs_is_not_waited_for_without_end(pool: Pool, by: By) -> N
         gate.wait(30)
         over.set()
 
-    with pytest.raises(UnreachableError, match=r"no signature within 0\.05 s") as failure:
+    with pytest.raises(UnreachableError, match=r"No answer within 0\.05 s") as failure:
         by(pool, hangs, 0.05)
     assert (failure.value.code, failure.value.retryable) == ("deadline", True)
     gate.set()

@@ -33,7 +33,7 @@ def failed(*errors: GatepassError, remaining_s: float = 0.0, share: float = 1.0)
         ([PASSES], 0, 0, 1),
         ([PASSES, PASSES, PASSES], 0, 0, 4),
         ([PASSES], 2, 0, 0.5),  # no longer than a quarter of what remains
-        ([PASSES.with_(retry_at=NOW.wall + 30)], 0, 0, 30),
+        ([PASSES.with_(retry_at=NOW.wall + 30)], 0, 0, 33),
         ([STAYS], 0, 60, 1),
         ([STAYS, STAYS], 0, 120, 1),
         ([STAYS] * 9, 0, 600, 1),

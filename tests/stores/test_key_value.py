@@ -27,7 +27,7 @@ from key_value.aio.wrappers.prefix_keys import PrefixKeysWrapper
 from stores.test_store_machine import StoreMachine
 
 from gatepass.errors import ConfigurationError, GatepassError, StoreError
-from gatepass.stores import loop
+from gatepass.stores import key_value, loop
 from gatepass.stores.base import Entry
 from gatepass.stores.key_value import KeyValueStore
 from gatepass.testing.store_contract import ManualClock, StoreContract, in_threads, taken, trace_of, value, written
@@ -607,3 +607,28 @@ def refused(step, *args, **options):
 
 def fail(problem):
     raise problem
+
+
+def test_a_factory_that_hung_once_is_called_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(key_value, "_OPENING_S", 0.3)
+    calls: list[int] = []
+
+    async def factory() -> MemoryStore:
+        calls.append(1)
+        if len(calls) == 1:
+            await asyncio.Event().wait()
+        return MemoryStore()
+
+    store = KeyValueStore(factory, settle_s=0, timeout_s=0.2)
+    with pytest.raises(StoreError) as failure:
+        store.read("token.a")
+    assert failure.value.code == "store_unreachable"
+    deadline = time.monotonic() + 10
+    while True:
+        try:
+            assert store.read("token.a") is None
+            break
+        except StoreError:
+            assert time.monotonic() < deadline
+    assert len(calls) == 2
+    store.close()

@@ -51,6 +51,10 @@ class Binding:
         self._shelf.bind(*bound_to)
         return signer
 
+    def known_signer(self) -> Signer | None:
+        """As `signer`, for somebody who only looks: no key is made."""
+        return None if self._dpop is True and not self._shelf.has_key else self.signer()
+
     def _generated(self) -> PrivateKey:
         from gatepass.signers.generated import generate  # not before a key is wanted: most clients have none
 

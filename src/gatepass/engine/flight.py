@@ -368,6 +368,8 @@ class Flight:
             raise
         if obtained is None:
             source.refresh_refused()
+            if not once:  # nobody else is to try it
+                source.shelf.withdraw_refresh_token(held.record, self._lease)
             self._prolong()
         return obtained
 

@@ -9,6 +9,7 @@ import hashlib
 import os
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
+from weakref import WeakKeyDictionary
 
 import msgspec
 
@@ -16,6 +17,7 @@ from gatepass.core.world import Notice
 from gatepass.discovery import Discovery, KnownServer
 from gatepass.errors import StoreError
 from gatepass.lifecycle.record import GeneratedKey, TokenRecord, decode, encode
+from gatepass.mutex import Mutex
 from gatepass.protocol.challenge import ResourceChallenge
 from gatepass.protocol.registration import Registration
 
@@ -39,6 +41,38 @@ _KINDS: dict[type[object], str] = {Registration: "registration", KnownServer: "s
 
 Record = TypeVar("Record")
 Answer = TypeVar("Answer")
+
+
+_LONG_AGO = float("-inf")
+
+
+class _Trouble:
+    """What is wrong with a store, for all who use it.
+
+    Attributes:
+        broken: the step that failed; None since it works again.
+        rest_until_mono: until when it is left alone, on the monotonic clock.
+    """
+
+    __slots__ = ("broken", "rest_until_mono")
+
+    def __init__(self) -> None:
+        self.broken: str | None = None
+        self.rest_until_mono = _LONG_AGO
+
+
+_troubles: WeakKeyDictionary[Store, _Trouble] = WeakKeyDictionary()
+_mutex = Mutex()
+
+
+def _trouble_of(store: Store) -> _Trouble:
+    if not store.shared:
+        return _Trouble()
+    try:
+        with _mutex.lock:
+            return _troubles.setdefault(store, _Trouble())
+    except TypeError:  # a store of the user's that can't be a key
+        return _Trouble()
 
 
 class Shelf:
@@ -81,8 +115,9 @@ class Shelf:
         self._own: dict[str, object] = {}
         self._made: GeneratedKey | None = None
         self._kept_challenge: ResourceChallenge | None = None
-        self._broken: str | None = None
-        self._rest_until_mono = float("-inf")
+        self._unsaved: TokenRecord | None = None
+        self._owner = ""
+        self._trouble = _trouble_of(store)
 
     def bind(self, *thumbprints: str) -> None:
         """The token is bound to a key or a certificate of the user's: one that is bound to another has another name."""
@@ -102,7 +137,10 @@ class Shelf:
 
     def token(self) -> TokenRecord | None:
         """The token that is kept, if there is one."""
-        return self._read(self._token, TokenRecord)
+        kept = self._read(self._token, TokenRecord)
+        if self._unsaved is not None and self._trouble.broken is None and self._save(self._unsaved, None):
+            self._unsaved = None
+        return kept
 
     def discovery(self) -> Discovery | None:
         """What was discovered earlier, if it is kept."""
@@ -114,13 +152,27 @@ class Shelf:
         return self._kept_challenge
 
     def keep_token(self, record: TokenRecord, lease: Lease | None) -> None:
-        """Keep a token, unless a newer generation is there or a newer lease was given out."""
-        for _ in range(2):
-            if self._write(self._token, encode(record), fence=lease.fence if lease else None):
-                return
-            newer = self.token()
-            if newer is not None and newer.generation >= record.generation:
-                return
+        """Keep a token, unless a newer generation is there. If the store fails, it is kept as soon as that works."""
+        saved = self._save(record, lease)
+        if not saved and record.refresh_token is not None:
+            self._trouble.rest_until_mono = _LONG_AGO  # the one in the store is spent: it is worth another try
+            saved = self._save(record, lease)
+        self._unsaved = None if saved else record
+
+    def _save(self, record: TokenRecord, lease: Lease | None) -> bool:
+        """Write a token, or find that nobody needs it; False if the store failed.
+
+        A lease that has lapsed meanwhile is no matter, as long as nobody has a newer token.
+        """
+        fence = lease.fence if lease else None
+        for _ in range(3):
+            if self._write(self._token, encode(record), fence=fence):
+                return True
+            kept = self._read(self._token, TokenRecord)
+            if kept is not None and kept.generation >= record.generation:
+                return True
+            fence = None
+        return False
 
     def withdraw_refresh_token(self, record: TokenRecord, lease: Lease | None) -> bool:
         """Leave a token without its refresh token, which is about to be spent; whether nobody else can find it now."""
@@ -142,8 +194,8 @@ class Shelf:
         Raises:
             StoreError: it may still be there.
         """
-        self._made = None
-        self._rest_until_mono = float("-inf")  # whoever signs out wants to know
+        self._made = self._unsaved = None
+        self._trouble.rest_until_mono = _LONG_AGO  # whoever signs out wants to know
         for name in (self._token, self._key):
             self._versions.pop(name, None)
             self._try("write", partial(self._store.delete, name))
@@ -157,6 +209,11 @@ class Shelf:
         self._made = kept
         return kept
 
+    @property
+    def has_key(self) -> bool:
+        """Whether a key was made for this identity's tokens."""
+        return self._made is not None or self._read(self._key, GeneratedKey) is not None
+
     def recall(self, kind: type[Record], *name: str) -> Record | None:
         """What a step of the protocol kept under that name; what this process kept serves where the store fails."""
         place = self._place(kind, name)
@@ -165,7 +222,7 @@ class Shelf:
             self._own[place] = kept
             return kept
         own = self._own.get(place)
-        return own if self._broken is not None and isinstance(own, kind) else None
+        return own if self._trouble.broken is not None and isinstance(own, kind) else None
 
     def keep(self, record: object, *name: str) -> None:
         """Keep what a step of the protocol wants to find again."""
@@ -193,7 +250,10 @@ class Shelf:
         Raises:
             StoreError: the store can't say.
         """
-        owner = held.owner if held else f"{_HOST}.{os.getpid()}.{self._world.random_bytes(8).hex()}"
+        process = f"{_HOST}.{os.getpid()}."
+        if not self._owner.startswith(process):  # not in a forked child, which is somebody else
+            self._owner = f"{process}{self._world.random_bytes(8).hex()}"
+        owner = held.owner if held else self._owner  # the same, lest a lease whose answer was lost keeps us out
         return self._try("lease", lambda: self._store.acquire(self._token, owner, ttl_s))
 
     def give_back(self, lease: Lease) -> None:
@@ -206,7 +266,7 @@ class Shelf:
         Raises:
             StoreError: the store can't say.
         """
-        self._rest_until_mono = float("-inf")
+        self._trouble.rest_until_mono = _LONG_AGO
         entry = self._try("read", lambda: self._store.read(self._token))
         record = decode(entry.value, TokenRecord) if entry and entry.value else None
         return record, self._try("lease", lambda: self._store.holder(self._token))
@@ -254,9 +314,10 @@ class Shelf:
     def _try(self, step: str, action: Callable[[], Answer]) -> Answer:
         """Ask the store, unless it failed just now: one that hangs is not to hold up each step of a renewal."""
         now = self._world.now()
-        if now.mono < self._rest_until_mono:
+        trouble = self._trouble
+        if now.mono < trouble.rest_until_mono:
             msg = "The store has failed, and is left alone for a moment."
-            retry_at = now.wall + self._rest_until_mono - now.mono
+            retry_at = now.wall + trouble.rest_until_mono - now.mono
             raise StoreError(msg, code="store_resting", retry_at=retry_at)
         try:
             answer = action()
@@ -265,16 +326,16 @@ class Shelf:
         except Exception as problem:  # noqa: BLE001 - a store may be anybody's; what it raises must not stop a renewal
             error = StoreError(f"The store failed with {type(problem).__name__}.", code="store_failed")
         else:
-            if self._broken == step:
-                self._broken = None
+            if trouble.broken == step:
+                trouble.broken = None
             return answer
         now = self._world.now()
-        self._rest_until_mono = now.mono + _REST_S
+        trouble.rest_until_mono = now.mono + _REST_S
         error = error.with_(retry_at=now.wall + _REST_S)
-        if self._broken is None:
+        if trouble.broken is None:
             text = f"{error} Tokens are kept in memory meanwhile."
             self._world.notice(Notice(code=error.code, text=text, level="warning"))
-        self._broken = step
+        trouble.broken = step
         raise error
 
 

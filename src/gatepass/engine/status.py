@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from gatepass.core.value import Value
+from gatepass.engine.wording import without_url
 from gatepass.errors import GatepassError
 from gatepass.lifecycle.policy import decide
 from gatepass.stores.base import Lease  # noqa: TC001 - msgspec reads the annotations
@@ -64,7 +65,7 @@ def status_of(source: Source) -> Status:
     """Look into the store and say how things are. Nothing is renewed, and nothing of what is found is taken."""
     record, lease, trouble = None, None, None
     try:
-        signer = source.binding.signer()
+        signer = source.binding.known_signer()
         record, lease = source.shelf.peek()
         stored = source.placed(record, signer)
     except GatepassError as failure:
@@ -77,7 +78,7 @@ def status_of(source: Source) -> Status:
         resource=source.target.endpoint,
         issuer=source.target.issuer,
         renewing=source.renewing,
-        last_failure=failures.latest,
+        last_failure=None if failures.latest is None else without_url(failures.latest),
         failed_at=failures.latest_at,
         lease=lease,
         store_failure=trouble,

@@ -36,6 +36,7 @@ __all__ = [
     "unanswered",
     "waited",
     "without_steps",
+    "without_url",
 ]
 
 
@@ -46,6 +47,13 @@ def bug_of_ours(bug: BaseException) -> GatepassError:
         place, trace = f"{trace.tb_frame.f_code.co_filename.rpartition('/')[2]}:{trace.tb_lineno}", trace.tb_next
     msg = f"gatepass failed unexpectedly ({type(bug).__name__} at {place}). Please report this."
     return GatepassError(msg, code="internal")
+
+
+def without_url(error: GatepassError) -> GatepassError:
+    """The same, without the URL of a sign-in, which holds a state."""
+    if not isinstance(error, SignInRequiredError) or error.url is None:
+        return error
+    return SignInRequiredError(_said(error)).with_(**{**vars(error), "url": None})
 
 
 def is_closed() -> GatepassError:

@@ -7,6 +7,7 @@ while a token serves them all. That is still half of the pool, for a key's keepe
 from __future__ import annotations
 
 import itertools
+from threading import Thread
 from time import monotonic
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from gatepass.engine.pool import Pool
 
-__all__ = ["A_DAY_S", "do", "do_async"]
+__all__ = ["A_DAY_S", "do", "do_aside", "do_async"]
 
 A_DAY_S = 86_400.0
 _lanes = itertools.cycle(("work 1", "work 2"))
@@ -51,9 +52,9 @@ class _Piece(Generic[T]):
 
     def result(self, patience_s: float) -> T:
         if not self._waiter.done:
-            msg = (  # a signature: nothing else has a limit that it could reach
-                f"The key that signs has made no signature within {patience_s:g} s. "
-                "It is somewhere else (a KMS, a token, an agent), which may be slow or busy."
+            msg = (
+                f"No answer within {patience_s:g} s from where it has to come from: a key that lives elsewhere "
+                "(a KMS, a token, an agent), or a store. It may be slow or busy."
             )
             raise UnreachableError(msg, code="deadline", retryable=True)
         if self._error is not None:
@@ -78,6 +79,18 @@ def do(pool: Pool, host: str, job: Callable[[], T], patience_s: float) -> T:
     pool.run(f"{host} {next(_lanes)}", piece.run)
     pool.help(lambda: waiter.done, patience_s)
     waiter.wait(waiter.until - monotonic())
+    return piece.result(patience_s)
+
+
+async def do_aside(job: Callable[[], T], patience_s: float) -> T:
+    """As `do_async`, in a thread of its own: what must not wait for workers that all hang at servers."""
+    waiter = task_waiter(monotonic() + patience_s, bare_ok=False)
+    piece = _Piece(job, waiter)
+    try:
+        Thread(target=piece.run, name="gatepass aside", daemon=True).start()
+    except RuntimeError:  # no thread can be had
+        piece.run()
+    await waiter.wait(patience_s)
     return piece.result(patience_s)
 
 

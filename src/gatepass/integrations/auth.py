@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Auth"]
 
+_STATUS_S = 60.0
+"""How long a store may take, at the very most, to say how things are."""
+
 _shared_http = TokenHttp()
 _shared_keys = KeyRing()
 
@@ -184,13 +187,14 @@ class Auth(httpx2.Auth):
         """Where the token stands, here and in the store. Nothing is renewed."""
         from gatepass.engine.status import status_of  # few ask
 
-        return self._source.do(partial(status_of, self._source))
+        return status_of(self._source)
 
     async def astatus(self) -> Status:
         """As `status`, for asyncio and trio."""
         from gatepass.engine.status import status_of
+        from gatepass.engine.work import do_aside
 
-        return await self._source.ado(partial(status_of, self._source))
+        return await do_aside(partial(status_of, self._source), _STATUS_S)
 
     def close(self, timeout_s: float = 10.0) -> None:
         """Make no more tokens, and wait for the one that is on its way, so that it reaches the store.

@@ -55,6 +55,8 @@ class Policy(Value, frozen=True, kw_only=True):
     back_off_floor_s: float = 0.25
     """... and no shorter than this while the token lives: shares of what remains would never come to an end."""
     retry_after_cap_s: float = 3600.0
+    retry_after_spread: float = 0.1
+    """What a server asks for is exceeded by up to this share of it, at random."""
     negative_first_s: float = 60.0
     """How long a final failure is remembered, doubling each time ..."""
     negative_cap_s: float = 600.0
@@ -146,11 +148,12 @@ def back_off_s(
         policy: the limits.
     """
     ceiling = min(policy.back_off_cap_s, policy.back_off_first_s * 2.0 ** min(failures - 1, 16))
-    floor = min(retry_after_s or 0.0, policy.retry_after_cap_s)
+    asked, floor = min(max(0.0, retry_after_s or 0.0), policy.retry_after_cap_s), 0.0
     if remaining_s > 0:
         ceiling = min(ceiling, policy.back_off_share * remaining_s)
-        floor = max(floor, policy.back_off_floor_s)
-    return max(share * ceiling, floor)
+        floor = policy.back_off_floor_s
+    spread = max(ceiling, policy.retry_after_spread * asked)  # all were told the same, and must not come back at once
+    return asked + max(share * spread, floor)
 
 
 def negative_memory_s(failures: int, policy: Policy) -> float:

@@ -40,6 +40,9 @@ Step: TypeAlias = Callable[[Cell], Cell | None]
 
 logger = logging.getLogger("gatepass.store")
 
+_OPENING_S = 60.0
+"""How long the user's store may take to open before its factory is called anew."""
+
 
 class KeyValueStore:
     """A `Store` over one of py-key-value-aio, shared by whoever reaches what that keeps its values in.
@@ -214,7 +217,9 @@ class _Session:
         """Open the store and hold it until it is over; what went wrong at the end."""
         try:
             async with AsyncExitStack() as stack:
-                self._ready.set_result(await _opened(factory, stack))
+                async with asyncio.timeout(_OPENING_S):  # one that hangs is asked again by the next step
+                    store = await _opened(factory, stack)
+                self._ready.set_result(store)
                 await self._over.wait()
         except BaseException as problem:  # noqa: BLE001 - a store may raise anything
             failure = failure_of("Closing the store" if self._ready.done() else "The factory of the store", problem)
