@@ -28,6 +28,9 @@ START_TIMEOUT_S = 10.0
 STOP_TIMEOUT_S = 10.0
 KEEP_ALIVE_S = 75
 _TURNS_TO_ACCEPT = 10
+GREETING_TIMEOUT_S = 5.0
+_GREETING = "_accept_connection2"
+"""The coroutine of asyncio in which a connection is greeted, with TLS if need be."""
 CONNECTION = "gatepass.connection"
 """Where an app finds the `Connection` in its scope."""
 
@@ -187,7 +190,22 @@ class _Server(uvicorn.Server):
             with suppress(RuntimeError):  # the loop is closed already
                 self._loop.call_soon_threadsafe(self._stop.set)
 
+    async def _let_in(self) -> None:
+        """Accept nobody else, and see to those who were accepted just now.
+
+        asyncio loses the sockets of whom it has accepted and not greeted when a server closes.
+        """
+        loop = asyncio.get_running_loop()
+        for server in self.servers:
+            for sock in server.sockets:
+                loop.remove_reader(sock)
+        await asyncio.sleep(0)
+        greeted = [task for task in asyncio.all_tasks() if getattr(task.get_coro(), "__name__", "") == _GREETING]
+        if greeted:
+            await asyncio.wait(greeted, timeout=GREETING_TIMEOUT_S)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await self._let_in()
         for sock in sockets or ():
             with suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)  # a forked child may hold it, too
