@@ -13,7 +13,7 @@ from benchmarks.mcp_client import mcp_client
 from benchmarks.proof import proof
 from benchmarks.requests_sent import herd, restarts, trouble
 from benchmarks.short_tokens import short_tokens
-from benchmarks.startup import first_answer, import_time, processes
+from benchmarks.startup import command, first_answer, import_time, processes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,6 +35,7 @@ ALL: dict[str, Callable[[Bench], Iterator[Result]]] = {
     "processes": processes,
     "import": import_time,
     "start": first_answer,
+    "command": command,
     "identities": identities,
     "crowd": crowd,
     "assertion": assertion,

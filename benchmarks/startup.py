@@ -1,12 +1,18 @@
-"""Fresh processes: what an import costs, how long the first answer takes, and eight that start cold at once."""
+"""Fresh processes: what an import costs, how long the first answer takes, the command, and eight that start cold."""
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 from benchmarks.contenders import CONTENDERS, FIXED, GATEPASS, YARDSTICKS
 from benchmarks.contenders.base import READY
 from benchmarks.results import Result, best, compare, contenders_for, with_yardsticks, without, yardstick_of
+from benchmarks.servers import CLIENT_ID, CLIENT_SECRET, SCOPE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -14,11 +20,20 @@ if TYPE_CHECKING:
     from benchmarks.bench import Bench
     from benchmarks.results import Figure
 
-__all__ = ["first_answer", "import_time", "processes"]
+__all__ = ["command", "first_answer", "import_time", "processes"]
 
 PROCESSES = 8
 ROUNDS = 10
 WHAT = "process start to first answer"
+COMMAND_AT_MOST = 3
+CONFIGURATION = """\
+[servers.bench]
+url = "{site.url}"
+issuer = "{site.issuer}"
+scopes = "{scope}"
+client-id = "{client_id}"
+client-secret = {{ env = "BENCH_SECRET" }}
+"""
 
 
 def import_time(bench: Bench) -> Iterator[Result]:
@@ -45,6 +60,37 @@ def first_answer(bench: Bench) -> Iterator[Result]:
     }
     notes = {**without("disk"), "FastMCP": "It has no synchronous side."}
     yield compare("start-stored", f"{WHAT}, token stored, sync", _fresh(bench, programs), at_most=1.1, notes=notes)
+
+
+def command(bench: Bench) -> Iterator[Result]:
+    """`gatepass token NAME` as a script calls it, from its start to its end, when the token is at hand."""
+    home = bench.folder / "command"
+    home.mkdir()
+    config = home / "gatepass.toml"
+    config.write_text(CONFIGURATION.format(site=bench.servers.site, scope=SCOPE, client_id=CLIENT_ID))
+    ours = {"HOME": str(home), "GATEPASS_CONFIG": str(config), "BENCH_SECRET": CLIENT_SECRET}
+    others = {name: value for name, value in os.environ.items() if not name.startswith(("GATEPASS_", "XDG_", "PYTHON"))}
+
+    def sampler(*words: str) -> Callable[[], float]:
+        def sample() -> float:
+            start = perf_counter()
+            subprocess.run(words, cwd=home, env={**others, **ours}, stdout=subprocess.DEVNULL, check=True)
+            return perf_counter() - start
+
+        return sample
+
+    token = sampler(str(Path(sys.executable).with_name("gatepass")), "token", "bench")
+    token()  # from now on it is at hand
+    took = best({"token": token, "nothing": sampler(sys.executable, "-c", "pass")}, bench.rounds(ROUNDS))
+    ratio = took["token"] / took["nothing"]
+    yield Result(
+        name="command",
+        measure="`gatepass token NAME`, token at hand, against `python -c pass`",
+        figures={GATEPASS: ratio},
+        yardstick=f"1.00 = {took['nothing'] * 1e3:.3g} ms",
+        aim=f"{COMMAND_AT_MOST:g}",
+        met=ratio <= COMMAND_AT_MOST,
+    )
 
 
 def processes(bench: Bench) -> Iterator[Result]:

@@ -16,7 +16,9 @@ import pytest
 from cli.conftest import SECRET
 from cli.entries import configure, entry
 
-from gatepass.cli.init import _name_of
+from gatepass.cli.configuration.place import ConfigFile
+from gatepass.cli.init import _name_of, _write
+from gatepass.errors import ConfigurationError
 from gatepass.testing import AuthorizationServer, ProtectedServer
 
 NOBODY = {"GATEPASS_CLIENT_ID": None, "GATEPASS_CLIENT_SECRET": None, "GATEPASS_ISSUER": None}
@@ -203,6 +205,39 @@ class TestFromOptions:
         assert _name_of(url) == name
 
 
+class TestWriting:
+    """What becomes of a file that is there already, and of what stands beside it."""
+
+    def test_a_link_stays_one_and_the_file_keeps_its_mode(self, gatepass, url, project, tmp_path):
+        target = tmp_path / "elsewhere.toml"
+        target.touch(mode=0o600)
+        (project / "gatepass.toml").symlink_to(target)
+        assert gatepass("init", url, "reports", *OPTIONS, "--config", "gatepass.toml", cwd=project, **BOT).code == 0
+        assert (project / "gatepass.toml").readlink() == target
+        assert target.stat().st_mode & 0o777 == 0o600
+        assert list(servers(target)) == ["reports"]
+        assert sorted(path.name for path in tmp_path.iterdir() if path.suffix) == ["elsewhere.toml"]
+
+    def test_nobody_can_foresee_what_the_draft_is_called(self, project, tmp_path, monkeypatch):
+        path, victim = project / "gatepass.toml", tmp_path / "victim"
+        (project / f".gatepass.toml.{os.getpid()}.tmp").symlink_to(victim)
+        _write(ConfigFile(path, "named", None), "x", "[servers.x]\n")
+        assert path.read_text() == "[servers.x]\n"
+        monkeypatch.setattr("secrets.token_hex", lambda _: "known")
+        (project / ".gatepass.toml.known.tmp").symlink_to(victim)
+        with pytest.raises(ConfigurationError, match="can't be written: File exists"):
+            _write(ConfigFile(path, "named", None), "y", "[servers.y]\n")
+        assert path.read_text() == "[servers.x]\n"
+        assert not victim.exists()
+
+    def test_a_folder_that_is_gone_is_told_of(self, url, environment, project):
+        program = 'cd "$1" && rmdir "$1" && shift && exec "$@"'
+        command = ["sh", "-c", program, "sh", str(project), sys.executable, "-m", "gatepass", "init", url, *OPTIONS]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 3
+        assert done.stderr.startswith("gatepass: The current folder can't be used: No such file or directory.")
+
+
 class Terminal:
     """A person at a terminal, who answers one question after the other."""
 
@@ -318,3 +353,12 @@ class TestAtATerminal:
         assert (code, out) == (130, "")
         assert "Traceback" not in terminal.seen
         assert list(project.iterdir()) == []
+
+    @pytest.mark.parametrize(("answer", "code"), [("yes", 0), ("", 3), ("no", 3)])
+    def test_a_project_is_trusted_by_a_person_who_says_so(self, person, url, authority, project, answer, code):
+        (project / "gatepass.toml").write_text(entry(url, authority))
+        terminal = person("config", "trust")
+        terminal.answers("yes or no [no]:", answer)
+        assert terminal.end()[0] == code
+        assert "client-secret = env:BOT_SECRET" in terminal.seen
+        assert person("token", "reports", **BOT).end()[0] == code

@@ -38,10 +38,24 @@ class TestRun:
         assert "BOT_SECRET" not in environment
         assert environment["OTHER"] == "kept"
 
+    def test_what_is_overruled_by_an_option_is_gone_as_well(self, gatepass, url, authority, tmp_path):
+        configure(tmp_path, entry(url, authority))
+        secrets = {"BOT_SECRET": "canary-of-the-file", "ENV_SECRET": "canary-of-a-variable", "OPTION_SECRET": SECRET}
+        option = ("--client-secret-env", "OPTION_SECRET")
+        changes = {**NOBODY, **secrets, "GATEPASS_CLIENT_SECRET_ENV": "ENV_SECRET"}
+        environment, _ = seen(gatepass("run", "reports", *option, "--", *SHOW, **changes))
+        assert not secrets.keys() & environment.keys()
+
     def test_the_variable_may_have_another_name(self, gatepass, url, authority):
         environment, _ = seen(gatepass("run", url, "--token-env", "MCP_TOKEN", "--", *SHOW))
         assert authority.verify(environment["MCP_TOKEN"], audience=url)
         assert not {"GATEPASS_ACCESS_TOKEN", "GATEPASS_AUTHORIZATION"} & environment.keys()
+
+    @pytest.mark.parametrize("name", ["A=B", ""])
+    def test_a_name_that_no_variable_can_have_is_refused(self, gatepass, url, authority, name):
+        run = gatepass("run", url, "--token-env", name, "--", *SHOW)
+        assert (run.code, run.out, authority.count()) == (2, "", 0)
+        assert "--token-env is no name of a variable" in run.err
 
     @pytest.mark.parametrize("code", [0, 1, 7, 255])
     def test_its_exit_code_is_the_programs(self, gatepass, url, code):

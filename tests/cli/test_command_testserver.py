@@ -136,6 +136,26 @@ class TestForScripts:
                 assert answer.json()["expires_in"] == 30
 
 
+class TestTheEnd:
+    @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGHUP])
+    def test_no_secret_outlives_it(self, serving, tmp_path, end):
+        with serving("--json", end=end) as process:
+            said = json.loads(process.stdout.readline())
+            assert Path(said["clients"][0]["client_secret_file"]).is_relative_to(tmp_path)
+        assert (process.returncode, process.err) == (0, "")
+        assert not list(tmp_path.glob("gatepass-*"))
+
+    def test_one_that_is_to_outlive_its_terminal_does(self, environment):
+        program = "trap '' HUP; exec \"$@\""
+        command = ["sh", "-c", program, "sh", sys.executable, "-m", "gatepass", "testserver", "--json"]
+        with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) as process:
+            url = json.loads(process.stdout.readline())["url"]
+            process.send_signal(signal.SIGHUP)
+            assert httpx2.post(url, trust_env=False).status_code == 401
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(60) == 0
+
+
 class TestForPeople:
     def test_it_says_how_to_get_in_and_shows_each_request(self, serving, gatepass):
         with serving(end=signal.SIGINT) as process:

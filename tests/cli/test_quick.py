@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from cli.conftest import SECRET, bare_environment
@@ -129,6 +130,22 @@ class TestWhenItAnswers:
         os.close(writer)
         assert (done.returncode, done.stderr) == (141, b"")
 
+    def test_an_output_that_takes_nothing_is_a_line_and_a_code(self, known):
+        command = [sys.executable, "-m", "gatepass", "token", "reports"]
+        with Path("/dev/full").open("wb") as full:
+            done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, check=False)
+        assert (done.returncode, done.stderr.count(b"\n")) == (3, 1)
+        assert done.stderr.startswith(b"gatepass: The output can't be written: ")
+
+    def test_it_lasts_no_longer_than_the_trust_in_a_project(self, place, url, authority):
+        path = place.home / "project" / "gatepass.toml"
+        path.write_text(entry(url, authority))
+        assert run(["config", "trust", "--yes", "-q"]) == 0
+        token = place.call()
+        assert place.short() == token
+        (place.home / ".local" / "state" / "gatepass" / "trusted").write_text("")
+        assert place.short() is None
+
 
 def append(path, text):
     path.write_text(path.read_text() + text)
@@ -224,7 +241,7 @@ class TestWhatIsKept:
         client = gatepass.ClientSecret("ci-bot", gatepass.Secret.env("X"))
         auth = gatepass.Auth("https://mcp.example.com/mcp", gatepass.ClientCredentials(client), scopes=["a"])
         name = auth._source.shelf.names[0]
-        assert (quick.FORMAT, name) == (1, "token.e76d6d243099899266f04ce91de64531")
+        assert (quick.FORMAT, name) == (2, "token.e76d6d243099899266f04ce91de64531")
 
 
 def test_a_home_without_anything_has_no_short_way(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 __all__ = ["main"]
@@ -14,6 +15,7 @@ _INTERRUPTED = 130
 
 def main() -> None:
     """Run the command that the program's arguments name, and exit with its code (`gatepass.cli.exits`)."""
+    _open_what_is_closed()
     try:
         if _is_at_hand(sys.argv[1:]):
             return
@@ -25,6 +27,17 @@ def main() -> None:
     from gatepass.cli.app import run
 
     sys.exit(run(sys.argv[1:]))
+
+
+def _open_what_is_closed() -> None:
+    """Let no file of ours take the number of a standard stream that whoever started this has closed."""
+    for descriptor, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest number that is free: this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(descriptor, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
 
 
 def _is_at_hand(arguments: list[str]) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import ssl
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import gatepass
@@ -41,6 +41,7 @@ class Access:
         http_options: for the client that talks to the MCP server.
         timeout_s: how long to wait for one answer of it, in seconds.
         said: all that was said of it, from the three places.
+        layers: what each of the places said, whether it counts or not.
         config: the configuration in which its name was looked up; None for a URL.
         store: where its token is kept; None if it is not.
     """
@@ -49,6 +50,7 @@ class Access:
     http_options: Mapping[str, Any] = field(default_factory=dict[str, Any])
     timeout_s: float | None = None
     said: Layer = field(default_factory=Layer)
+    layers: tuple[Layer, ...] = ()
     config: Config | None = None
     store: gatepass.FileStore | None = None
 
@@ -65,12 +67,13 @@ class Access:
             UsageError: options contradict each other, or one is missing.
             ConfigurationError: one does not fit, or there is no server of that name.
         """
-        above = options(who, way), environment(os.environ)
-        if not is_name(where):
-            return cls.described(where, settle(*above))
-        config = read_config(way.config)
-        server = config.server(where)
-        return cls.described(server.url, settle(*above, server.layer), config)
+        layers, config = [options(who, way), environment(os.environ)], None
+        if is_name(where):
+            config = read_config(way.config)
+            server = config.server(where)
+            where = server.url
+            layers.append(server.layer)
+        return replace(cls.described(where, settle(*layers), config), layers=tuple(layers))
 
     @classmethod
     def described(cls, url: str, said: Layer, config: Config | None = None) -> Access:
@@ -123,8 +126,9 @@ class Access:
 
     @property
     def secret_variables(self) -> tuple[str, ...]:
-        """The environment variables that a secret of this way in stands in."""
-        references = (value for value in self.said.values.values() if isinstance(value, Reference))
+        """The environment variables that a secret stands in, be it one of a place that others overrule."""
+        values = (value for layer in self.layers for value in layer.values.values())
+        references = (value for value in values if isinstance(value, Reference))
         return tuple(reference.words[0] for reference in references if reference.kind == "env")
 
     def connect(self) -> Client:

@@ -15,7 +15,7 @@ from gatepass.cli.exits import TABLE, Exit, UsageError
 from gatepass.cli.group import Group
 from gatepass.cli.identity import refuse_secrets
 from gatepass.cli.spread import spread
-from gatepass.cli.voice import say
+from gatepass.cli.voice import say, writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -32,6 +32,7 @@ _COMMANDS = (
     "call",
     "proxy",
     "status",
+    "doctor",
     "logout",
     "config",
     "keys",
@@ -49,7 +50,10 @@ def run(arguments: Sequence[str]) -> int:
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a text stream of the process
     try:
         refuse_secrets(arguments)
-        return int(_app(arguments)(list(arguments) or ["--help"], prog_name="gatepass", standalone_mode=False) or 0)
+        with writing():
+            return int(_app(arguments)(list(arguments) or ["--help"], prog_name="gatepass", standalone_mode=False) or 0)
+    except typer.Exit as ended:
+        return ended.exit_code
     except UsageError as error:
         say(str(error))
     except typer.TyperException as error:  # what typer found wrong with the call

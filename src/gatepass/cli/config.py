@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -19,16 +20,15 @@ from gatepass.cli.configuration.trust import trust as keep_trust
 from gatepass.cli.exits import Exit, UsageError, explain
 from gatepass.cli.group import Group
 from gatepass.cli.layers import environment, settle
+from gatepass.cli.questions import confirm
 from gatepass.cli.reference import Reference
 from gatepass.cli.screen import write_json, write_table
-from gatepass.cli.voice import Voice, note
+from gatepass.cli.voice import Voice, note, printable, say
 from gatepass.cli.way import server_names
 from gatepass.errors import ConfigurationError, GatepassError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from gatepass.cli.layers import Layer
 
 __all__ = ["config"]
 
@@ -59,7 +59,7 @@ def check(
         files = [{"path": str(file.path), "kind": file.kind, "trusted": file.trusted} for file in found.files]
         write_json({"problems": [*map(_in_json, problems)], "notes": [*map(_in_json, notes)], "files": files})
     else:
-        sys.stdout.writelines(f"{problem}\n" for problem in problems)
+        sys.stdout.writelines(f"{_line_for_people(str(problem))}\n" for problem in problems)
         for each in notes:
             note(voice, str(each))
         if not problems:
@@ -70,7 +70,7 @@ def check(
 
 
 def show(
-    voice: Voice,  # noqa: ARG001 - `voice` is for who reports
+    voice: Voice,
     *,
     name: Annotated[
         str | None, typer.Argument(metavar="[NAME]", help="One server; else all.", autocompletion=server_names)
@@ -80,7 +80,7 @@ def show(
 ) -> None:
     """Show the servers that are configured; or all that is said of one, and where each value comes from.
 
-    No secret is shown, only where it stands.
+    No secret is shown, only where it stands. A file that is not trusted is shown as well.
 
     \b
     $ gatepass config show
@@ -95,8 +95,11 @@ def show(
             heads = ("server", "url", "file")
             write_table(heads, [(*row[:2], row[2] if row[3] else f"{row[2]}, not trusted") for row in rows])
         return
-    server = found.server(name)
-    file = next(file for file, each in _nearest(found) if each is server)
+    to_be_shown = Config(tuple(replace(place, kind="named") for place in found.places))  # which needs no trust
+    server = to_be_shown.server(name)
+    file = next(file for file, each in _nearest(found) if each.name == name)
+    if not file.trusted:
+        note(voice, f"{file.path} is not trusted yet.")
     values = [("url", server.url, _place(file, server, "url")), *_values(file, server)]
     if as_json:
         write_json({key: {"value": value, "from": place} for key, value, place in values})
@@ -110,21 +113,25 @@ def trust(
     path: Annotated[
         Path | None, typer.Argument(metavar="[FILE]", help=f"The file; else the {FILE_NAME} of this project.")
     ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Trust it without a question.")] = False,
 ) -> None:
     """Trust the gatepass.toml of a project, as it is now.
 
-    It says which secrets of yours go where, and may name commands that give them, so look at it first. When it changes,
-    look again. Your own file needs no trust, and neither does one that --config or GATEPASS_CONFIG names.
+    It says which secrets of yours go where, and may name commands that give them. So all that it says is shown first,
+    and on a terminal you are asked; elsewhere, --yes is needed. When the file changes, look again. Your own file needs
+    no trust, and neither does one that --config or GATEPASS_CONFIG names.
 
     \b
     $ gatepass config show
     $ gatepass config trust
     """
     file = _of_a_project(path)
+    if not (yes and voice.quiet):
+        sys.stderr.writelines(f"{line}\n" for server in file.document.servers.values() for line in _all_of(server))
+    if not (yes or _agreed(file)):
+        say(f"{file.path} is not trusted.")
+        raise typer.Exit(Exit.CONFIGURATION)
     keep_trust(file.path, file.digest or "")
-    for server in file.document.servers.values():
-        places = ", ".join(map(str, _references(server.layer))) or "no secret"
-        note(voice, f"{server.name} goes to {server.url}, with {places}.")
     note(voice, f"{file.path} is trusted, as it is now.")
 
 
@@ -157,6 +164,22 @@ def _of_a_project(path: Path | None) -> ConfigFile:
             return file
     msg = f"There is no {FILE_NAME} in this folder, or above it."
     raise ConfigurationError(msg, code="config_unreadable")
+
+
+def _all_of(server: Server) -> Iterator[str]:
+    """Each key that the file has for a server, a line each."""
+    yield f"[servers.{server.name}]"
+    values = {"url": server.url, **{key: server.layer.values.get(field) for key, field in KEYS.items()}}
+    for key, value in values.items():
+        if value is not None:
+            yield f"  {key} = {_line_for_people(_shown(_whole(value)))}"
+
+
+def _agreed(file: ConfigFile) -> bool:
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        msg = "Whether to trust it is asked on a terminal only. If you agree with it, give --yes."
+        raise UsageError(msg)
+    return confirm(f"Trust {printable(str(file.path))}?")
 
 
 def _problems(file: ConfigFile) -> Iterator[Problem]:
@@ -209,9 +232,14 @@ def _values(file: ConfigFile, server: Server) -> list[tuple[str, Any, str]]:
     """Each key that has a value, the value, and the variable or the line where it stands."""
     above = environment(os.environ)
     said = settle(above, server.layer)
+
+    def plain(field: str, value: object) -> object:
+        return _plain(value) if file.trusted or field in above.values else _whole(value)
+
     given = [(key, field) for key, field in KEYS.items() if field in said.values]
     return [
-        (key, _plain(said.values[field]), above.named.get(field) or _place(file, server, key)) for key, field in given
+        (key, plain(field, said.values[field]), above.named.get(field) or _place(file, server, key))
+        for key, field in given
     ]
 
 
@@ -223,14 +251,21 @@ def _plain(value: object) -> object:
     return str(value) if isinstance(value, Reference | Path) else value
 
 
+def _whole(value: object) -> object:
+    """With the arguments of a command: whoever is to trust it has to see them."""
+    if isinstance(value, Reference) and value.kind == "command":
+        return f"command:{shlex.join(value.words)}"
+    return _plain(value)
+
+
 def _shown(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return " ".join(cast("list[str]", value)) if isinstance(value, list) else str(value)
 
 
-def _references(said: Layer) -> list[Reference]:
-    return [value for value in said.values.values() if isinstance(value, Reference)]
+def _line_for_people(text: str) -> str:
+    return printable(text).replace("\n", " ")
 
 
 def _in_json(problem: Problem) -> dict[str, Any]:

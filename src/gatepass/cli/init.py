@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import secrets
+import stat
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -32,6 +35,8 @@ if TYPE_CHECKING:
 
 __all__ = ["init"]
 
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+_MODE = 0o666  # what the umask leaves of it
 _GRANT, _WORKLOAD_GRANT = "client_credentials", "urn:ietf:params:oauth:grant-type:jwt-bearer"
 _SAYS_NOTHING = frozenset({"www", "mcp", "api"})
 
@@ -102,7 +107,16 @@ def _file(named: Path | None, *, user: bool) -> ConfigFile:
     if user:
         return next(file for file in places if file.kind == "user")
     known = (file for file in places if file.kind == "project" and file.content is not None)
-    return next(known, ConfigFile(Path.cwd() / FILE_NAME, "project", None))
+    return next(known, None) or ConfigFile(_here() / FILE_NAME, "project", None)
+
+
+def _here() -> Path:
+    try:
+        return Path.cwd()
+    except OSError as problem:
+        reason = problem.strerror
+    msg = f"The current folder can't be used: {reason}. Go to another, or give --user."
+    raise ConfigurationError(msg, code="config_unwritable")
 
 
 def _check_free(file: ConfigFile, name: str, *, force: bool) -> None:
@@ -136,11 +150,8 @@ def _write(file: ConfigFile, name: str, entry: str) -> None:
     """Put the entry into the file. What was trusted before is trusted still, and so is what is new."""
     text = with_entry((file.content or b"").decode(), name, entry)
     trusted = file.content is None or file.trusted
-    draft = file.path.with_name(f".{file.path.name}.{os.getpid()}.tmp")
     try:
-        file.path.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_text(text, encoding="utf-8")
-        draft.replace(file.path)
+        _replace(file.path.resolve(), text)
     except OSError as problem:
         reason = problem.strerror or type(problem).__name__
     else:
@@ -150,3 +161,19 @@ def _write(file: ConfigFile, name: str, entry: str) -> None:
         return
     msg = f"{file.path} can't be written: {reason}."
     raise ConfigurationError(msg, code="config_unwritable")
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write it all or not at all; a file that was there keeps its mode."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    try:
+        with os.fdopen(os.open(draft, _CREATE, _MODE), "w", encoding="utf-8") as file:
+            if path.exists():
+                draft.chmod(stat.S_IMODE(path.stat().st_mode))
+            file.write(text)
+        draft.replace(path)
+    except OSError:
+        with suppress(OSError):
+            draft.unlink()
+        raise

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from gatepass.cli.layers import Layer
     from gatepass.cli.survey import Survey
 
-__all__ = ["ask"]
+__all__ = ["ask", "confirm"]
 
 _SECRET_METHODS = frozenset({"client_secret_basic", "client_secret_post"})
 _KEY_METHOD = "private_key_jwt"
@@ -29,6 +29,15 @@ def ask(name: str, said: Layer, found: Survey) -> Layer:
         KeyboardInterrupt: the person has had enough.
     """
     return settle(said, as_options(_answers(name, said, found)))
+
+
+def confirm(text: str) -> bool:
+    """Whether the person says yes; not if they only press Enter.
+
+    Raises:
+        KeyboardInterrupt: the person has had enough.
+    """
+    return _prompt(f"{text} yes or no", default="no", fits=("yes", "y", "no", "n").__contains__) in ("yes", "y")
 
 
 def _answers(name: str, said: Layer, found: Survey) -> dict[str, Any]:

@@ -25,12 +25,13 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMAT", "hand_out", "shortcut_path"]
 
-FORMAT = 1
+FORMAT = 2
 """Changes with the way in which records are named, or written."""
 
 _MAGIC = b"gatepass-record 1 "
 _READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
 _BROKEN_PIPE = 141
+_CONFIGURATION = 3
 
 
 def hand_out(arguments: list[str]) -> bool:
@@ -47,6 +48,9 @@ def hand_out(arguments: list[str]) -> bool:
             rest = rest[os.write(1, rest) :]
     except BrokenPipeError:
         raise SystemExit(_BROKEN_PIPE) from None
+    except OSError as problem:
+        os.write(2, f"gatepass: The output can't be written: {problem.strerror}.\n".encode())
+        raise SystemExit(_CONFIGURATION) from None
     return True
 
 

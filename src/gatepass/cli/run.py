@@ -53,6 +53,9 @@ def run(
     $ gatepass run reports -- ./nightly.sh --verbose
     $ gatepass run reports --token-env MCP_TOKEN --min-ttl 1h -- python job.py
     """
+    if token_env is not None and (not token_env or "=" in token_env):
+        msg = "--token-env is no name of a variable: it is empty, or has a = in it."
+        raise UsageError(msg)
     access = Access.to(where, who, way)
     record = issued(access, min_ttl, voice)
     if record.token_type == _BOUND:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from gatepass.cli.configuration.place import ConfigFile
+from gatepass.cli.configuration.trust import trust_list
 from gatepass.cli.layers import KINDS, variable
 from gatepass.cli.quick import shortcut_path
 from gatepass.lifecycle.policy import Policy
@@ -43,6 +45,8 @@ def take_down(form: str, access: Access, record: TokenRecord, min_ttl_s: float |
     if arguments[:1] != [form] or bound or record.lifetime_s is None or access.store is None:
         return
     places = access.config.places if access.config else ()
+    if any(place.kind == "project" and place.content is not None for place in places):
+        places = (*places, ConfigFile.at(trust_list(), "user"))
     shortcut = {
         "variables": {name: os.environ.get(name) for name in (*map(variable, KINDS), *_PLACES)},
         "secrets": {name: bool(os.environ.get(name)) for name in _SECRETS},

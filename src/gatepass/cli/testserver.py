@@ -37,6 +37,7 @@ _UNITS_S = {"": 1, "s": 1, "m": 60, "h": 3600}
 _SPAN = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)([smh]?)")
 _FIRST_REFUSAL = 400
 _LIFETIME_S = 300.0
+_ENDS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 _PANEL = "The servers"
 
@@ -116,7 +117,7 @@ def testserver(wanted: Wanted, voice: Voice) -> None:
     made for this run, and stand in files that only you can read and that are gone at the end. Then comes a line for
     each request, with the reason if it is refused; --quiet leaves these out.
 
-    Ctrl-C ends it (exit code 130), and so does SIGTERM (exit code 0).
+    Ctrl-C ends it (exit code 130), and so do SIGTERM and SIGHUP (exit code 0).
 
     \b
     $ gatepass testserver --token-lifetime 5s
@@ -127,7 +128,7 @@ def testserver(wanted: Wanted, voice: Voice) -> None:
         _list(as_json=wanted.as_json)
         return
     recipe = _recipe(wanted.trouble)
-    with _until_sigterm() as happenings, TemporaryDirectory(prefix="gatepass-") as directory:
+    with _until_a_signal() as happenings, TemporaryDirectory(prefix="gatepass-") as directory:
         stage = _staged(wanted, Path(directory))
         if not (wanted.as_json or voice.quiet):
             _listen(stage, happenings)
@@ -147,18 +148,19 @@ _Happenings = SimpleQueue["tuple[str, RequestRecord] | None"]
 
 
 @contextmanager
-def _until_sigterm() -> Generator[_Happenings]:
+def _until_a_signal() -> Generator[_Happenings]:
     """What happens, until somebody wants us to end."""
     happenings: _Happenings = SimpleQueue()
 
     def end(_number: int, _frame: FrameType | None) -> None:
         happenings.put(None)
 
-    before = signal.signal(signal.SIGTERM, end)
+    before = {number: signal.signal(number, end) for number in _ENDS if signal.getsignal(number) != signal.SIG_IGN}
     try:
         yield happenings
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _listen(stage: Stage, happenings: _Happenings) -> None:

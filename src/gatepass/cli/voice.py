@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import re
@@ -19,7 +20,7 @@ from gatepass.cli.wording import in_options
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-__all__ = ["Voice", "note", "printable", "reporting", "say"]
+__all__ = ["Voice", "note", "printable", "reporting", "say", "writing"]
 
 _PANEL = "How much it says"
 _AUDIBLE = (
@@ -31,6 +32,9 @@ _AUDIBLE = (
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 """What could move the cursor, ring, or turn the direction of text."""
+
+_NOT_WRITTEN = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF})
+"""What the system says of an output, and not of a connection."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,13 +65,10 @@ def reporting(voice: Voice) -> Generator[None]:
     """Log as loud as asked; an error becomes a line or two on stderr, and an exit code."""
     _listen(voice)
     try:
-        yield
-        sys.stdout.flush()
+        with writing():
+            yield
     except typer.Exit:
         raise
-    except BrokenPipeError:  # whoever read our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise typer.Exit(Exit.BROKEN_PIPE) from None
     except KeyboardInterrupt:
         say("interrupted.")
         raise typer.Exit(Exit.INTERRUPTED) from None
@@ -76,6 +77,25 @@ def reporting(voice: Voice) -> Generator[None]:
             traceback.print_exception(error)
         say(explain(error))
         raise typer.Exit(exit_of(error)) from None
+
+
+@contextmanager
+def writing() -> Generator[None]:
+    """Write all of the output; where that fails, it ends: without a word if the reader has left, else with a line."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read our output has seen enough
+        code = Exit.BROKEN_PIPE
+    except OSError as problem:
+        if problem.errno not in _NOT_WRITTEN or problem.filename is not None:
+            raise
+        say(f"The output can't be written: {problem.strerror}.")
+        code = Exit.CONFIGURATION
+    else:
+        return
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left of it is lost
+    raise typer.Exit(code)
 
 
 def say(text: str) -> None:

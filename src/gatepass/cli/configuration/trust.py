@@ -10,7 +10,7 @@ from gatepass.errors import ConfigurationError
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["is_trusted", "trust"]
+__all__ = ["is_trusted", "trust", "trust_list"]
 
 
 def is_trusted(path: Path, digest: str | None) -> bool:
@@ -22,11 +22,14 @@ def trust(path: Path, digest: str) -> None:
     """Take down that the user trusts this; an earlier content of the same file counts no more.
 
     Raises:
-        ConfigurationError: it can't be written (code ``trust_not_kept``).
+        ConfigurationError: it can't be written, or the path has a line break (code ``trust_not_kept``).
     """
+    if str(path).splitlines() != [str(path)]:
+        msg = f"What is trusted is kept as lines, and the path {str(path)!r} has a line break: name the file instead."
+        raise ConfigurationError(msg, code="trust_not_kept")
     others = [entry for entry in _entries() if entry.partition(" ")[2] != str(path)]
     text = "".join(f"{entry}\n" for entry in (*others, _entry(path, digest)))
-    list_ = _list()
+    list_ = trust_list()
     draft = list_.with_name(f"{list_.name}.{os.getpid()}.tmp")
     try:
         list_.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -43,7 +46,7 @@ def trust(path: Path, digest: str) -> None:
 
 def _entries() -> list[str]:
     try:
-        return _list().read_text("utf-8").splitlines()
+        return trust_list().read_text("utf-8").splitlines()
     except (OSError, UnicodeDecodeError):  # then nothing is trusted
         return []
 
@@ -52,7 +55,8 @@ def _entry(path: Path, digest: str) -> str:
     return f"{digest} {path}"
 
 
-def _list() -> Path:
+def trust_list() -> Path:
+    """The file that has a line for each file that is trusted."""
     import platformdirs
 
     return platformdirs.user_state_path("gatepass") / "trusted"
