@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 
 import pytest
@@ -25,7 +26,27 @@ def test_a_file_that_is_not_there_is_made_for_its_owner_alone_and_kept(tmp_path)
 def test_a_file_that_is_there_holds_the_key(tmp_path):
     file = tmp_path / "key"
     file.write_text(f"{KEY}\n")
+    file.chmod(0o600)
     assert key_in(file) == KEY
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620])
+def test_a_file_that_others_can_open_is_refused(mode, tmp_path):
+    file = tmp_path / "key"
+    file.write_text(f"{KEY}\n")
+    file.chmod(mode)
+    with pytest.raises(gatepass.ConfigurationError, match=f"Run `chmod 600 {file}`") as caught:
+        key_in(file)
+    assert caught.value.code == "proxy_key_invalid"
+
+
+def test_a_file_of_somebody_elses_is_refused(tmp_path, monkeypatch):
+    file = tmp_path / "key"
+    key_in(file)
+    monkeypatch.setattr(os, "geteuid", lambda: file.stat().st_uid + 1)
+    with pytest.raises(gatepass.ConfigurationError, match="belongs to user") as caught:
+        key_in(file)
+    assert caught.value.code == "proxy_key_invalid"
 
 
 def test_a_key_for_now_is_new_each_time_and_goes_with_its_file(tmp_path, monkeypatch):

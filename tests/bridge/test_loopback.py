@@ -136,6 +136,34 @@ def test_only_callers_on_this_machine_that_have_the_key_get_in(who, url, server,
     assert KEY not in response.text or status == 200
 
 
+HOSTS = [
+    ("127.0.0.1:80", "127.0.0.1", 401),
+    ("127.0.0.1:80", "127.0.0.1:80", 401),
+    ("127.0.0.1:80", "localhost", 401),
+    ("127.0.0.1:80", "127.0.0.1:8900", 421),
+    ("[::1]:80", "[::1]", 401),
+    ("[0:0:0:0:0:0:0:1]:8917", "[0:0:0:0:0:0:0:1]:8917", 401),
+    ("[0:0:0:0:0:0:0:1]:8917", "[::1]:8917", 401),
+    ("[::1]:8917", "[0:0:0:0:0:0:0:1]:8917", 401),
+    ("127.0.0.1:8900", "127.0.0.1", 421),
+    ("127.0.0.1:8900", "LOCALHOST:8900", 401),
+    ("127.0.0.1:8900", "127.0.0.1:8900/path", 421),
+    ("127.0.0.1:8900", "user@127.0.0.1:8900", 421),
+    ("127.0.0.1:8900", "127.0.0.1:port", 421),
+    ("127.0.0.1:8900", "", 421),
+]
+
+
+@pytest.mark.parametrize(("address", "host", "status"), HOSTS)
+def test_a_host_header_names_the_port_however_it_writes_it(address, host, status):
+    async def ask():
+        app = loopback.Loopback(None, KEY, address=address)
+        async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://here") as caller:
+            return await caller.post("/mcp", headers={"Host": host}, json={})
+
+    assert anyio.run(ask).status_code == status
+
+
 def test_two_authorization_headers_are_one_too_many(url, caller):
     headers = [("Authorization", f"Bearer {KEY}"), ("Authorization", "Bearer other")]
     assert caller.send(httpx2.Request("POST", url, headers=headers, content=b"{}")).status_code == 401

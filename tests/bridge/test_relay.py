@@ -89,24 +89,28 @@ async def test_a_stream_is_passed_on_as_it_comes():
 
 
 @in_a_loop
-async def test_requests_run_side_by_side_and_a_notification_goes_before_what_is_said_next():
+async def test_messages_are_on_their_way_side_by_side():
     server, go_on = Server(), anyio.Event()
 
     async def slow(message):
         await go_on.wait()
 
-    server.when("slow", slow)
-    server.when("notifications/b", slow)
+    for what in ("slow", "notifications/progress", "notifications/cancelled", "response"):
+        server.when(what, slow)
+    asks = {"jsonrpc": "2.0", "id": 7, "method": "roots/list"}
+    server.when("asks", lambda message: stream(event(asks), event(response(message, "done"))))
     async with relaying(server) as host:
         await host.ask(1, "slow")
-        await host.call(2, "quick")
-        await host.notify("notifications/b")
-        await host.ask(3, "quick")
-        await server.until(lambda: server.count("notifications/b") == 1)
-        assert sorted(server.methods()) == ["notifications/b", "quick", "slow"]
+        await host.call(2, "asks")
+        await host.notify("notifications/progress", {"progressToken": 1})
+        await host.notify("notifications/cancelled", {"requestId": 99})
+        await host.reply(7, {"roots": []})
+        await host.call(3, "quick")
+        assert sorted(server.methods()) == [
+            "asks", "notifications/cancelled", "notifications/progress", "quick", "response", "slow"
+        ]  # fmt: skip
         go_on.set()
         await host.answer(1)
-        await host.answer(3)
 
 
 @in_a_loop
@@ -281,6 +285,27 @@ async def test_a_lost_session_is_opened_again_as_it_was_and_the_host_does_not_no
     assert [message["id"] for message in host.heard] == [1, 2, 3, 4, 5]
 
 
+PROBLEMS = {
+    "of the call, with its id": lambda message: httpx2.Response(
+        400, json={"jsonrpc": "2.0", "id": message["id"], "error": {"code": -32602, "message": "No such session."}}
+    ),
+    "of the call, in a body of its own": lambda _: httpx2.Response(400, json={"detail": "The checkout session ended."}),
+    "in a text": lambda _: httpx2.Response(400, text="The session is full."),
+}
+
+
+@pytest.mark.parametrize("problem", PROBLEMS)
+@in_a_loop
+async def test_a_400_that_only_speaks_of_a_session_is_the_outcome_of_the_call(problem):
+    server = Server()
+    server.when("tools/call", PROBLEMS[problem])
+    async with relaying(server) as host:
+        await host.opens()
+        assert "error" in await host.call(1, "tools/call", CALL)
+    assert server.count("tools/call") == 1
+    assert server.opened == 1
+
+
 @in_a_loop
 async def test_all_who_find_the_session_lost_share_the_next_one():
     server = Server()
@@ -363,7 +388,8 @@ async def test_the_next_session_is_asked_for_at_the_version_that_the_host_was_to
 async def test_what_the_lost_session_had_asked_is_taken_back_and_its_answer_goes_nowhere():
     server = Server()
     asks = {"jsonrpc": "2.0", "id": 7, "method": "elicitation/create"}
-    server.when("tools/call", lambda _: stream(event(asks), anyio.Event()))
+    ends = anyio.Event()
+    server.when("tools/call", lambda _: stream(event(asks), ends))
     async with relaying(server) as host:
         await host.opens()
         await host.ask(1, "tools/call", CALL)
@@ -373,6 +399,7 @@ async def test_what_the_lost_session_had_asked_is_taken_back_and_its_answer_goes
         taken_back = await host.hears(lambda message: message.get("method") == "notifications/cancelled")
         await host.reply(7, {"action": "accept"})
         await host.call(3, "ping")
+        ends.set()
     assert taken_back["params"]["requestId"] == 7
     assert server.count("response") == 0
 
@@ -650,11 +677,11 @@ async def test_what_has_no_answer_and_is_not_taken_is_a_line_in_the_log(caplog):
 async def test_a_server_that_gives_no_sign_holds_up_what_comes_next_no_longer_than_patience(monkeypatch, caplog):
     monkeypatch.setattr(relay, "PATIENCE_S", 0.01)
     server = Server()
-    server.when("notifications/odd", lambda _: anyio.sleep_forever())
+    server.when("notifications/initialized", lambda _: anyio.sleep_forever())
     async with relaying(server) as host:
-        await host.notify("notifications/odd")
+        await host.notify("notifications/initialized")
         await host.call(1, "ping")
-    assert "has not taken notifications/odd. It gave no sign." in caplog.text
+    assert "has not taken notifications/initialized. It gave no sign." in caplog.text
 
 
 # The stateless era
@@ -745,15 +772,66 @@ async def test_at_the_end_what_is_in_flight_gets_its_answer_and_the_session_is_e
 
 
 @in_a_loop
-async def test_at_the_end_nobody_is_waited_for_that_does_not_answer(monkeypatch):
+async def test_at_the_end_whatever_was_said_is_answered_however_many_and_slow(monkeypatch):
+    monkeypatch.setattr(relay, "_AT_ONCE", 1)
+    monkeypatch.setattr(relay, "_GRACE_S", 0)
+    server, go_on = Server(), anyio.Event()
+    server.when("initialize", lambda _: go_on.wait())
+    async with relaying(server) as host:
+        await host.ask(0, "initialize", {"protocolVersion": "2025-11-25"})
+        for number in range(1, 100):
+            await host.ask(number, "tools/call", CALL)
+        host.leave()
+        await server.until(lambda: server.count("initialize") == 1)
+        await anyio.wait_all_tasks_blocked()
+        go_on.set()
+    assert [message["id"] for message in host.heard if "result" in message] == list(range(100))
+
+
+async def left_unanswered(server, *methods):
+    """The errors that a host has heard which asked for these and left, and how the relay ended."""
+    try:
+        async with relaying(server) as host:
+            for number, method in enumerate(methods, 1):
+                await host.ask(number, method)
+    except BaseExceptionGroup as group:
+        (lost,) = group.exceptions
+    return [(message["id"], message["error"]["data"]["code"]) for message in host.heard], lost
+
+
+@in_a_loop
+async def test_at_the_end_a_call_without_an_answer_is_given_up_and_that_is_said(monkeypatch):
+    monkeypatch.setattr(relay, "_LAST_ANSWER_S", 0.01)
+    monkeypatch.setattr(relay, "_AT_ONCE", 1)
+    server = Server()
+    server.when("tools/call", lambda _: anyio.sleep_forever())
+    errors, lost = await left_unanswered(server, "tools/call", "tools/list")
+    assert sorted(errors) == [(1, "answer_lost"), (2, "answer_lost")]
+    assert (lost.code, server.methods()) == ("answer_lost", ["tools/call"])
+    assert "at the end: 2." in str(lost)
+
+
+@in_a_loop
+async def test_at_the_end_what_waits_behind_a_handshake_without_an_answer_is_given_up_unsent(monkeypatch):
+    monkeypatch.setattr(relay, "_LAST_ANSWER_S", 0.01)
+    server = Server()
+    server.when("initialize", lambda _: anyio.sleep_forever())
+    errors, _ = await left_unanswered(server, "initialize", "tools/call")
+    assert errors == [(1, "answer_lost"), (2, "answer_lost")]
+    assert server.methods() == ["initialize"]
+
+
+@in_a_loop
+async def test_at_the_end_nothing_is_waited_for_that_does_not_end_by_itself(monkeypatch):
     monkeypatch.setattr(relay, "_GRACE_S", 0.01)
     monkeypatch.setattr(relay, "_FAREWELL_S", 0.01)
     server = Server()
-    server.when("DELETE", lambda _: anyio.sleep_forever())
-    server.when("slow", lambda _: anyio.sleep_forever())
+    for what in ("DELETE", "subscriptions/listen", "notifications/progress"):
+        server.when(what, lambda _: anyio.sleep_forever())
     with anyio.fail_after(10):
         async with relaying(server) as host:
             await host.opens()
-            await host.ask(1, "slow")
-            await server.until(lambda: server.count("slow") == 1)
+            await host.ask(1, "subscriptions/listen")
+            await host.notify("notifications/progress")
+            await server.until(lambda: server.count("notifications/progress") == 1)
     assert host.heard == []

@@ -108,6 +108,7 @@ async def test_a_host_that_closes_its_end_is_gone_and_speaking_to_it_does_no_har
             await host.say(b"a")
             with anyio.fail_after(10):
                 await host.gone.wait()
+                assert [line async for line in host.lines] == [], "nor is it heard any more"
             await host.say(b"b")
 
 

@@ -16,7 +16,9 @@ import httpx2
 import pytest
 from cli.conftest import checked
 
+from gatepass.bridge import relay, stdio
 from gatepass.cli.app import run as run_here
+from gatepass.cli.proxy import proxy
 
 KEY = "canary-key-of-local-callers"
 INITIALIZE = {
@@ -103,6 +105,31 @@ class TestOnStdio:
         assert second["result"]["structuredContent"] == {"result": 5}
         assert mcp_server.count(method="DELETE", status=200) == 1
 
+    def test_of_many_messages_that_are_piped_each_has_its_answer(self, environment, url):
+        calls = [CALL | {"id": number} for number in range(2, 502)]
+        with running(environment, url, "--stdio") as process:
+            out, err = process.communicate(lines(INITIALIZE, INITIALIZED, *calls), timeout=60)
+            run = checked(process.returncode, out, err)
+        assert (run.code, run.err) == (0, "")
+        answers = [json.loads(line) for line in run.out.splitlines()]
+        assert sorted(answer["id"] for answer in answers if "result" in answer) == list(range(1, 502))
+
+    def test_calls_that_are_left_without_an_answer_are_a_failure(self, capfd, environment, monkeypatch):
+        monkeypatch.setattr(relay, "_LAST_ANSWER_S", 0.01)
+        for name in ("GATEPASS_CLIENT_ID", "GATEPASS_CLIENT_SECRET"):
+            monkeypatch.setenv(name, environment[name])
+        stdin, stdout = os.pipe(), os.dup(1)
+        os.write(stdin[1], lines(INITIALIZE).encode())
+        os.close(stdin[1])
+        monkeypatch.setattr(stdio, "claim", lambda: (stdin[0], stdout))
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            silent_url = f"http://127.0.0.1:{silent.getsockname()[1]}/mcp"
+            assert run_here(["proxy", silent_url, "--stdio", "--no-store", "--issuer", silent_url]) == 6
+        shown = capfd.readouterr()
+        assert json.loads(shown.out)["error"]["data"]["code"] == "answer_lost"
+        assert shown.err.startswith("gatepass: Calls without an answer at the end: 1.")
+        assert shown.err.count("\n") == 1
+
     def test_stdout_is_for_messages_however_much_is_said_besides(self, environment, url):
         with running(environment, url, "--stdio", "-vv") as process:
             out, err = process.communicate("no message\n" + lines(INITIALIZE), timeout=30)
@@ -118,7 +145,8 @@ class TestOnStdio:
         assert json.loads(out)["id"] == 1
 
     @pytest.mark.parametrize(
-        ("number", "code", "says"), [(signal.SIGINT, 130, "gatepass: interrupted.\n"), (signal.SIGTERM, 0, "")]
+        ("number", "code", "says"),
+        [(signal.SIGINT, 130, "gatepass: interrupted.\n"), (signal.SIGTERM, 0, ""), (signal.SIGHUP, 0, "")],
     )
     def test_it_ends_its_session_when_it_is_told_to_end(self, number, code, says, environment, url, mcp_server):
         with running(environment, url, "--stdio") as process:
@@ -160,6 +188,24 @@ class TestOnALoopbackPort:
         assert key not in run.out + run.err
         assert not file.exists()
 
+    def test_a_terminal_that_closes_leaves_no_key_behind(self, environment, url, tmp_path):
+        with running(environment, url, "--http", "127.0.0.1:0", "--json") as process:
+            told = json.loads(process.stdout.readline())
+            assert httpx2.get(told["url"], trust_env=False).status_code == 401
+            assert ending(process, signal.SIGHUP).code == 0
+        assert not Path(told["key_file"]).exists()
+
+    def test_what_was_started_to_outlive_its_terminal_does(self, environment, url):
+        command = ["nohup", sys.executable, "-m", "gatepass", "proxy", url, "--http", "[0:0:0:0:0:0:0:1]:0"]
+        pipe = subprocess.PIPE
+        with subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True) as process:
+            endpoint = process.stdout.readline().strip()
+            assert endpoint.startswith("http://[::1]:")
+            assert httpx2.get(endpoint, trust_env=False).status_code == 401
+            process.send_signal(signal.SIGHUP)
+            assert httpx2.get(endpoint, trust_env=False).status_code == 401
+            assert ending(process, signal.SIGTERM).code == 0
+
     def test_a_program_is_told_where_it_serves_and_where_the_key_is(self, environment, url, tmp_path):
         file = tmp_path / "sums.key"
         with running(environment, url, "--http", "[::1]:0", "--key-file", file, "--json", "--quiet") as process:
@@ -186,3 +232,6 @@ def test_the_examples_of_the_help_are_those_of_the_page():
     page = (Path(__file__).parents[2] / "docs" / "proxy.md").read_text()
     assert "gatepass proxy reports --stdio" in page
     assert "gatepass proxy reports --http 127.0.0.1:8900 --key-file reports.key" in page
+    in_a_pipe = """printf 'Authorization: Bearer %s' "$(cat reports.key)" |\n          curl -H @- localhost:8900/mcp"""
+    assert in_a_pipe in proxy.__doc__
+    assert in_a_pipe.replace("\n    ", "\n") in page

@@ -211,8 +211,9 @@ async def _refused(response: httpx2.Response, message: Message | None) -> Outcom
     awaited = None if message is None else message.id
     if said is not None and awaited is not None and said.id == awaited:
         return Answered(said)
+    of_no_request = status == _BAD_REQUEST and said is not None and said.id is None
     if SESSION_ID in response.request.headers and (
-        status == _NOT_FOUND or (status == _BAD_REQUEST and b"session" in body.lower())
+        status == _NOT_FOUND or (of_no_request and b"session" in body.lower())
     ):
         msg = "The MCP server forgets each session as soon as it is opened."
         return Failed(Fate.SESSION_LOST, RemoteError(msg, code="session_lost", by="resource_server"), INTERNAL_ERROR)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gatepass.core.secret import EnvReference, FileReference
+from gatepass.core.secret import EnvReference
 from gatepass.errors import ConfigurationError
 from gatepass.references import read
 
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["key_for_now", "key_in", "key_named"]
 
-_FIT = re.compile(r"[\x21-\x7e]{16,}")
+_FIT = re.compile(r"[\x21-\x7e]{16,4096}")
+_MAX_FILE_BYTES = 8192
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
 
 
@@ -35,11 +36,11 @@ def key_in(file: Path) -> str:
     """The key that a file holds; where there is no file, it is made, with a new key in it, mode 0600.
 
     Raises:
-        ConfigurationError: it can't be read or made, or holds no key.
+        ConfigurationError: it can't be read or made, others could read or replace it, or it holds no key.
     """
     if not file.exists():
         _write_new(file)
-    return _fit(read(FileReference(str(file))), f"The file {file}")
+    return _fit(_content(file), f"The file {file}")
 
 
 @contextmanager
@@ -74,6 +75,33 @@ def _write_new(file: Path) -> None:
         return
     msg = f"The key can't be written to {file}: {reason}."
     raise ConfigurationError(msg, code="key_file_failed")
+
+
+def _content(file: Path) -> str:
+    try:
+        with file.open("rb") as opened:
+            _check_file(file, os.fstat(opened.fileno()))
+            return opened.read(_MAX_FILE_BYTES).decode("utf-8-sig", "replace").strip()
+    except OSError as problem:
+        reason = problem.strerror
+    msg = f"The file {file} can't be read: {reason}. Check the path and its permissions."
+    raise ConfigurationError(msg, code="file_unreadable")
+
+
+def _check_file(file: Path, status: os.stat_result) -> None:
+    """See that nobody else can read the key, or has put it there."""
+    if not hasattr(os, "geteuid"):
+        return
+    if status.st_uid != os.geteuid():
+        wrong = f"belongs to user {status.st_uid}, and this process runs as {os.geteuid()}"
+        remedy = "Change its owner, or name another with --key-file"
+    elif status.st_mode & 0o077:
+        wrong = "is open to other users"
+        remedy = f"Run `chmod 600 {file}`, and put a new key in it"
+    else:
+        return
+    msg = f"The file {file} {wrong}. {remedy}."
+    raise ConfigurationError(msg, code="proxy_key_invalid")
 
 
 def _fit(key: str, where: str) -> str:

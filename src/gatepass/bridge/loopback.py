@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import secrets
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -42,6 +42,7 @@ _MAX_BODY_BYTES = 64 * 1024 * 1024
 _SILENCE_S = 300.0
 _KEEP_ALIVE_S = 75
 _GRACE_S = 1
+_HTTP_PORT = 80
 
 _HOP_BY_HOP = frozenset(
     {
@@ -81,7 +82,7 @@ class Loopback:
     ) -> None:
         self._remote = remote
         self._key = key.encode()
-        self._hosts = {address, f"localhost:{address.rpartition(':')[2]}"}
+        self._hosts = {_authority(address), _authority(f"localhost:{address.rpartition(':')[2]}")} - {None}
         self._explain = explain
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -105,7 +106,7 @@ class Loopback:
 
     def _refused(self, request: Request) -> Response | None:
         """Why a request is not passed on."""
-        if request.headers.get("host", "").lower() not in self._hosts:
+        if _authority(request.headers.get("host", "")) not in self._hosts:
             return _refusal(421, "host_refused", "The Host header does not name this port of this machine.")
         if not all(_is_of_this_machine(origin) for origin in request.headers.getlist("origin")):
             return _refusal(403, "origin_refused", "The request comes from a web page of another site.")
@@ -198,6 +199,20 @@ class _Server(uvicorn.Server):
         """Serve until `should_exit`, whatever is cancelled meanwhile."""
         with anyio.CancelScope(shield=True):
             await self.serve([listening])
+
+
+def _authority(text: str) -> tuple[str, int] | None:
+    """The host and port that a Host header names, however it writes them; None if that is none (RFC 9110 §7.2)."""
+    try:
+        parts = urlsplit(f"//{text}")
+        host, port = parts.hostname or "", parts.port or _HTTP_PORT
+    except ValueError:
+        return None
+    if parts.netloc != text or "@" in text:
+        return None
+    with suppress(ValueError):
+        host = str(ipaddress.ip_address(host))
+    return host, port
 
 
 def _is_of_this_machine(origin: str) -> bool:

@@ -114,6 +114,7 @@ class Stdio:
         return b"".join(line + b"\n" for line in lines)
 
     def _stop(self) -> None:
+        self._heard.close()  # whoever hears nothing is not served
         self._to_say.close()
         self._written.set()
         self.gone.set()

@@ -72,7 +72,8 @@ def proxy(
     \b
     $ claude mcp add reports -- gatepass proxy reports --stdio
     $ gatepass proxy reports --http 127.0.0.1:8900 --key-file reports.key
-    $ curl -H "Authorization: Bearer $(cat reports.key)" localhost:8900/mcp ...
+    $ printf 'Authorization: Bearer %s' "$(cat reports.key)" |
+          curl -H @- localhost:8900/mcp ...
     """
     _check(stdio=stdio, http=http, key_file=key_file, key_env=key_env)
     address = None if http is None else _Address.read(http)
@@ -123,7 +124,8 @@ class _Address:
         host = parts["v6"] or parts["name"]
         host = "127.0.0.1" if host == "localhost" else host
         try:
-            is_ours = ipaddress.ip_address(host).is_loopback
+            parsed = ipaddress.ip_address(host)
+            host, is_ours = str(parsed), parsed.is_loopback
         except ValueError:
             is_ours = False
         if not is_ours:
@@ -200,11 +202,18 @@ async def _serve(access: Access, listening: socket.socket, address: _Address, ke
 
 
 def _until_told(work: Coroutine[Any, Any, None]) -> None:
-    """Run until it is done, or somebody ends it: Ctrl-C says so by an exception, SIGTERM is an end like any other."""
+    """Run until it is done, or somebody ends it: Ctrl-C says so by an exception, SIGTERM is an end like any other.
+
+    So is a terminal that closes, unless this was started to outlive it (nohup).
+    """
 
     async def watched() -> None:
         ending = asyncio.ensure_future(work)
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ending.cancel)
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, ending.cancel)
+        hangup = getattr(signal, "SIGHUP", None)  # Windows has none
+        if hangup is not None and signal.getsignal(hangup) is not signal.SIG_IGN:
+            loop.add_signal_handler(hangup, ending.cancel)
         await ending
 
     with suppress(asyncio.CancelledError):
