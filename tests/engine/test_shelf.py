@@ -350,6 +350,20 @@ def test_a_token_that_could_not_be_kept_is_kept_once_the_store_works_again(refre
     assert place.shelf().token() == record(3, "next")
 
 
+def test_what_could_not_be_kept_does_not_take_the_place_of_what_is_newer() -> None:
+    place = Place()
+    shelf = place.shelf()
+    shelf.token()
+    place.store.problem, place.store.fails = StoreError("Gone.", code="store_gone"), {"write"}
+    shelf.keep_token(record(2, "mine"), None)
+    place.store.problem = None
+    place.clock.turn(11)
+    place.shelf().keep_token(record(3, "theirs"), None)
+    shelf.keep_challenge(ResourceChallenge(scheme="bearer"))  # whatever shows that it works again
+    assert shelf.token() == record(3, "theirs")
+    assert place.shelf().token() == record(3, "theirs")
+
+
 def test_a_refresh_token_is_worth_a_second_try_at_once() -> None:
     place = Place()
     shelf = place.shelf()

@@ -137,8 +137,11 @@ class Shelf:
 
     def token(self) -> TokenRecord | None:
         """The token that is kept, if there is one."""
-        kept = self._read(self._token, TokenRecord)
-        if self._unsaved is not None and self._trouble.broken is None and self._save(self._unsaved, None):
+        kept, unsaved = self._read(self._token, TokenRecord), self._unsaved
+        if unsaved is None or self._trouble.broken is not None:
+            return kept
+        overtaken = kept is not None and kept.generation >= unsaved.generation
+        if overtaken or self._save(unsaved, None):
             self._unsaved = None
         return kept
 
