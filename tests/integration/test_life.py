@@ -158,7 +158,7 @@ class TestRetryAfter:
         auth = auth_for(mcp_server)
         failures = [outcome(auth) for _ in range(20)]
         assert {failure.status for failure in failures} == {429}
-        assert all(110 < failure.retry_at - time.time() <= 120 for failure in failures)
+        assert all(110 < failure.retry_at - time.time() <= 132 for failure in failures), "120 s and up to a tenth of it"
         assert auth_server.count("token") == 1
 
     def test_what_is_near_is_waited_for(self, auth_server, mcp_server):

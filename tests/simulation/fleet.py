@@ -23,6 +23,7 @@ from gatepass.errors import GatepassError, SignInRequiredError, UnreachableError
 from gatepass.lifecycle.policy import Held, Policy
 from gatepass.profiles.base import Traits
 from gatepass.profiles.client_credentials import ClientCredentials
+from gatepass.protocol.challenge import ResourceChallenge
 from gatepass.stores.memory import MemoryStore
 from simulation.hub import Hub, Life
 from simulation.servers import ENDPOINT, ISSUER, AuthorizationServer, Resource
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from simulation.watch import Watch
 
 TARGET = Target(endpoint=ENDPOINT, issuer=ISSUER, scopes=("mcp",))
+CHALLENGE = ResourceChallenge(scheme="bearer", scope=("mcp",), error="invalid_token")
 REQUEST_TIMEOUT_S = 10.0
 REPLAYS = 1
 """How often a request that was refused is sent again, as in integrations/flow.py."""
@@ -184,7 +186,7 @@ class Wire:
     def send(self, request: HttpRequest) -> HttpResponse:
         around, process, hub = self._around, self._process, self._around.hub
         way_s = around.dice.uniform(0.001, 0.02)
-        process.sent_at = hub.now
+        process.asks_since = process.asks_since or hub.now
         hub.sleep(way_s, process)
         asking = process.asks(request) if request.method == "POST" else None
         if not request.url.startswith(ISSUER):
@@ -192,14 +194,12 @@ class Wire:
         else:
             reply = around.auth_server.reply(request, asking)
         if reply.refused:
-            process.sent_at = None
             raise UnreachableError("The connection was refused.", code="unreachable", retryable=True)
         if reply.answer is None or reply.takes_s + 2 * way_s > self.timeout_s:
             hub.sleep(self.timeout_s - way_s, process)
-            process.sent_at, process.gave_up_at = None, hub.now
+            process.gave_up_at = hub.now
             raise UnreachableError("There was no answer.", code="timeout", retryable=True)
         hub.sleep(reply.takes_s + way_s, process)
-        process.sent_at = None
         if asking is not None:
             asking.answered_at = hub.now
         return reply.answer
@@ -260,7 +260,7 @@ class Process(Life):
     Attributes:
         jobs: how many jobs of the engine's wait or are at work.
         asking: its last request for a token.
-        sent_at: when it sent the request that it waits for, if it does.
+        asks_since: since when its job at work asks servers, if one does.
         gave_up_at: when it last had waited for an answer in vain.
         forced_at: when a refusal last made it look for another token.
         hung_at: when it last hung.
@@ -274,7 +274,7 @@ class Process(Life):
         self.jobs = 0
         self.waiting: dict[Caller, None] = {}
         self.asking: Asking | None = None
-        self.sent_at: float | None = None
+        self.asks_since: float | None = None
         self.gave_up_at = self.forced_at = self.hung_at = float("-inf")
         self.around = around
         self._hub = around.hub
@@ -311,6 +311,7 @@ class Process(Life):
             self.around.watch.bug(self, bug)
         finally:
             self.jobs -= 1
+            self.asks_since = None
 
     def asks(self, request: HttpRequest) -> Asking | None:
         """A request for a token arrives."""
@@ -331,8 +332,8 @@ class Process(Life):
 
     def kept(self, before: TokenRecord | None, record: TokenRecord) -> None:
         """A token got into the store, in the place of another."""
-        if before is not None and record.generation < before.generation:
-            self.around.watch.set_back(self, before, record)
+        if before is not None:
+            self.around.watch.replaced(self, before, record)
         asking = self.asking
         if asking is not None and asking.kept_at is None and asking.token == record.access_token:
             asking.kept_at = self._hub.now
@@ -410,6 +411,7 @@ class Process(Life):
             return
         self.around.watch.refused(self, held)
         call.refused.append(held.record.access_token)
+        self.source.challenged(CHALLENGE)
         renews = self.source.reject(held.generation)
         if renews:
             self.forced_at = self._hub.now

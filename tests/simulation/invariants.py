@@ -39,14 +39,14 @@ REST_S = 10.0
 """How long an engine leaves a store alone that failed."""
 LEASE_S = 5.0
 """How long the lease for a renewal lasts, where no person is asked."""
+LOOK_S = 1.0
+"""How long the look into the store may take that comes before a request."""
 GIVING_UP_S = 1.5
 """How long after a request without an answer an engine looks into the store again."""
 FORCED_S = 5.0
 """How far apart renewals are that a refusal forces."""
 CLOCK_S = 15.0
 """A clock that is further off is wrong; a record may be dated by as much before its token was issued."""
-
-KNOWN_SET_BACK = "KNOWN: what could not be kept earlier took the place of a newer token"
 
 Case = TypeVar("Case")
 
@@ -76,10 +76,6 @@ def troubled(process: Process, since: float) -> bool:
 
 def lost_writes(server: StoreServer | None, since: float) -> bool:
     return server is not None and server.lost_at > since
-
-
-def was_set_back(server: StoreServer | None, since: float) -> bool:
-    return server is not None and server.set_back_at > since
 
 
 def clock_wrong(process: Process, since: float) -> bool:
@@ -163,11 +159,12 @@ def its_process_hung(failure: Failure) -> bool:
     return failure.process.hung_at >= failure.call.began
 
 
-def its_own_request_hangs(failure: Failure) -> bool:
-    """Its engine waits for an answer, or has just given up; it looks into the store again when that is over."""
-    process = failure.process
-    hangs = process.sent_at is not None and process.sent_at < failure.now - LEASE_S
-    return hangs or process.gave_up_at > failure.now - GIVING_UP_S
+def it_waits_for_an_answer_itself(failure: Failure) -> bool:
+    """Since before the token came; or it has just given up. It looks into the store again when that is over."""
+    process, server = failure.process, failure.process.machine.store
+    came_at = LONG_AGO if server is None else server.written_at[process.source.shelf.names[0]]
+    waits = process.asks_since is not None and process.asks_since < came_at + LOOK_S
+    return waits or process.gave_up_at > failure.now - GIVING_UP_S
 
 
 def it_was_forced_just_now(failure: Failure) -> bool:
@@ -191,7 +188,7 @@ _OF_A_TOKEN_IN_STORE: dict[str, Callable[[Failure], bool]] = {
     "its store is out of reach": its_store_is_out_of_reach,
     "its store lost writes": its_store_lost_writes,
     "its process hung": its_process_hung,
-    "its own request hangs": its_own_request_hangs,
+    "it waits for an answer itself": it_waits_for_an_answer_itself,
     "KNOWN: a refusal has made it look for another token just now, and it does not look again": it_was_forced_just_now,
     "KNOWN: it counts as many generations itself": known_it_counts_as_many_itself,
 }
@@ -310,10 +307,6 @@ def the_first_lease_had_lapsed(pair: Pair) -> bool:
     return before.leased_until <= pair.later.at and (before.kept_at is None or before.kept_at > before.leased_until)
 
 
-def known_the_store_was_set_back(pair: Pair) -> bool:
-    return was_set_back(pair.later.process.machine.store, pair.before.at)
-
-
 def known_discovery_outlasted_the_second_lease(pair: Pair) -> bool:
     return _lapsed_unnoticed(pair.later)
 
@@ -331,7 +324,6 @@ _OF_A_SECOND_RENEWAL: dict[str, Callable[[Pair], bool]] = {
     "a clock is wrong": a_clock_is_wrong,
     "the lease had lapsed before the answer came": the_first_lease_had_lapsed,
     "KNOWN: discovery outlasted the lease": known_discovery_outlasted_the_second_lease,
-    KNOWN_SET_BACK: known_the_store_was_set_back,
 }
 
 
@@ -382,10 +374,6 @@ def it_had_hung(early: Early) -> bool:
     return early.process.hung_at > early.asking.at - 30.0
 
 
-def known_it_was_set_back(early: Early) -> bool:
-    return was_set_back(early.process.machine.store, early.token.at)
-
-
 def known_discovery_outlasted_its_lease(early: Early) -> bool:
     return _lapsed_unnoticed(early.asking)
 
@@ -401,15 +389,15 @@ _OF_AN_EARLY_RENEWAL: dict[str, Callable[[Early], bool]] = {
     "the store lost writes": the_store_had_lost_writes,
     "a process hung": it_had_hung,
     "KNOWN: discovery outlasted the lease": known_discovery_outlasted_its_lease,
-    KNOWN_SET_BACK: known_it_was_set_back,
     "KNOWN: generations parted when the store was out of reach": known_generations_have_parted,
 }
 
 
-def a_newer_generation_stays(process: Process, before: TokenRecord, record: TokenRecord) -> Verdict:
+def a_newer_generation_stays(process: Process, before: TokenRecord, record: TokenRecord) -> str | None:
     """No token in the store gives way to one of an older generation."""
-    problem = f"{process.worker.name} kept generation {record.generation} in the place of {before.generation}"
-    return problem, (KNOWN_SET_BACK,)
+    if record.generation >= before.generation:
+        return None
+    return f"{process.worker.name} kept generation {record.generation} in the place of {before.generation}"
 
 
 # The load.
@@ -467,7 +455,6 @@ def known_a_refusal_hides_that_it_was_taken(pair: Pair) -> bool:
 _OF_A_REUSE: dict[str, Callable[[Pair], bool]] = {
     "the store lost writes": the_store_lost_writes,
     "KNOWN: a refusal hides that it was taken out of the store": known_a_refusal_hides_that_it_was_taken,
-    KNOWN_SET_BACK: known_the_store_was_set_back,
 }
 _OF_AN_ATTENDED_REUSE: dict[str, Callable[[Pair], bool]] = {
     **_OF_A_REUSE,

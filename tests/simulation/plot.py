@@ -38,7 +38,7 @@ def plot(seed: int) -> None:
     for name, (sabotage, colour) in CLIENTS.items():
         run = Run(replace(SCENARIOS[SCENARIO], **UNBOUNDED), seed, sabotage)
         watch = run.go()
-        print(report(run, f"{name}:"), end="\n\n")
+        print(report(run, f"{name}:").partition("\n\n")[0], end="\n\n")
         _draw(load, watch.auth_server.minutes, name, colour)
         _draw(failures, watch.failures_by_minute, name, colour)
     load.set_ylabel("requests at the\nauthorization server, a minute")

@@ -38,7 +38,6 @@ class StoreServer(MemoryStore):
         fault: what is wrong just now.
         troubled_at: when something last was.
         lost_at: when it last lost what it had acknowledged.
-        set_back_at: when an older token last took the place of a newer one.
         written_at: when the value of a name last changed.
         offset_s: how far its clock is ahead.
     """
@@ -49,7 +48,7 @@ class StoreServer(MemoryStore):
         super().__init__(clock=self.clock)
         self.name = name
         self.fault: Outage | None = None
-        self.troubled_at = self.lost_at = self.set_back_at = float("-inf")
+        self.troubled_at = self.lost_at = float("-inf")
         self.written_at: dict[str, float] = {}
         self.offset_s = 0.0
         self._hub = hub

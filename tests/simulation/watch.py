@@ -103,12 +103,9 @@ class Watch:
         problem, reasons = invariants.a_token_is_renewed_in_its_time(self, asking)
         self._hold("a token is renewed in its time", problem, key_of(process), reasons)
 
-    def set_back(self, process: Process, before: TokenRecord, record: TokenRecord) -> None:
-        self.note(process, f"keeps generation {record.generation} in the place of {before.generation}")
-        if process.machine.store is not None:
-            process.machine.store.set_back_at = self.hub.now
-        problem, reasons = invariants.a_newer_generation_stays(process, before, record)
-        self._hold("a newer generation stays", problem, key_of(process), reasons)
+    def replaced(self, process: Process, before: TokenRecord, record: TokenRecord) -> None:
+        problem = invariants.a_newer_generation_stays(process, before, record)
+        self._hold("a newer generation stays", problem, key_of(process), ())
 
     def reused(self, spending: Spending, asking: Asking) -> None:
         self.note(asking.process, f"sends {asking.refresh_token}, which is spent")
