@@ -5,6 +5,7 @@ Every secret here has the word "canary" in it, and no run may show that word, a 
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
@@ -26,6 +27,17 @@ class Run:
     code: int
     out: str
     err: str
+
+
+@pytest.fixture(autouse=True)
+def _nobody_goes_on_listening():
+    """A command that runs in this process listens to loggers, as long as the process lives."""
+    loggers = [logging.getLogger(name) for name in (None, "gatepass", "httpx2", "mcp")]
+    before = [(logger.level, list(logger.handlers)) for logger in loggers]
+    yield
+    for logger, (level, handlers) in zip(loggers, before, strict=True):
+        logger.setLevel(level)
+        logger.handlers[:] = handlers
 
 
 @pytest.fixture(scope="session")

@@ -105,10 +105,17 @@ class Telemetry:
         context = self._span("gatepass.mint", event, "took_s", nobody=True)
         for request in asked:
             if request.at >= began_at:
-                self._span(str(request.facts["method"]), request, "took_s", context)
+                self._span(str(request.facts["method"]), request, "took_s", context, since=began_at)
 
     def _span(
-        self, name: str, event: Event, took: str, context: Context | None = None, *, nobody: bool = False
+        self,
+        name: str,
+        event: Event,
+        took: str,
+        context: Context | None = None,
+        *,
+        nobody: bool = False,
+        since: float = 0.0,
     ) -> Context:
         """A span that ends with the event.
 
@@ -118,6 +125,7 @@ class Telemetry:
             took: the fact that says how long it took.
             context: the span above it; the caller's if left out ...
             nobody: ... or none: a renewal belongs to nobody's request.
+            since: it did not begin before that: durations are of another clock, and differ by a hair.
         """
         from opentelemetry.context import Context
         from opentelemetry.trace import SpanKind, Status, StatusCode
@@ -128,7 +136,7 @@ class Telemetry:
             Context() if nobody else context,
             SpanKind.CLIENT if "method" in event.facts else SpanKind.INTERNAL,
             attributes=_attributes(event),
-            start_time=end_ns - int(_seconds(event.facts, took) * _NS),
+            start_time=int(max(since, event.at - _seconds(event.facts, took)) * _NS),
         )
         if "code" in event.facts:
             span.set_status(Status(StatusCode.ERROR, event.text))

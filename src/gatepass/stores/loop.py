@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 import threading
 from concurrent.futures import Future
@@ -57,6 +58,7 @@ class Loop:
     def __init__(self) -> None:
         self._loop = _EventLoop()  # whatever kind the program has set for itself
         self._loop.set_exception_handler(_report)
+        self._loop.slow_callback_duration = math.inf  # of interest to nobody who debugs a loop of their own
         self._tasks: set[asyncio.Task[Any]] = set()
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         try:
