@@ -602,3 +602,29 @@ def test_a_refused_one_leaves_the_store_so_that_nobody_presents_it_again() -> No
     other.world.dice = 0.25
     other.token()
     assert spent(other) == []
+
+
+def test_one_that_somebody_else_has_taken_out_of_the_store_is_left_to_them() -> None:
+    store = SharedMemory()
+    jar, other = a_jar(store=store), a_jar(store=store)
+    held = jar.token()
+    assert other.source.shelf.token() == held.record
+    assert jar.source.shelf.withdraw_refresh_token(held.record, None)
+    assert not other.source.shelf.withdraw_refresh_token(held.record, None)
+    assert kept(jar).refresh_token is None
+
+
+def test_after_a_lease_that_could_not_be_asked_for_the_next_one_makes_it_good_again() -> None:
+    store = Fragile()
+    jar = a_jar(issues("t2"), store=store)
+    jar.profile.traits = Traits(attended=True)
+    jar.token()
+    jar.advance(991)
+    store.broken = {"acquire"}
+    caller = waiting(jar.call(60.0))
+    jar.pump()
+    assert not caller.done
+    store.broken = set()
+    jar.advance(30)
+    assert served(caller.outcome).record.access_token == "t2"
+    assert (spent(jar), jar.mints) == (["r1"], 1), "nobody had to be asked"

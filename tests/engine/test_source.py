@@ -667,3 +667,15 @@ def test_while_a_failure_is_waited_out_the_token_of_another_process_is_found() -
     token = one.token()
     other.advance(2)
     assert served(caller.outcome).record == token.record
+
+
+def test_whom_nobody_waits_for_does_not_wait_for_the_lease_of_others() -> None:
+    store = SharedMemory()
+    jar = Jar(store=store)
+    assert store.acquire(jar.source.shelf.names[0], "somebody", 600) is not None
+    caller = waiting(jar.call())
+    jar.pump()
+    assert jar.pool.busy
+    jar.source.leave(caller)
+    jar.advance(1)
+    assert not jar.pool.busy

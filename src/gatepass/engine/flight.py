@@ -239,6 +239,7 @@ class Flight:
             return True
         try:
             self._lease = source.shelf.lease(self._lease_s())
+            self._unleased = False
         except StoreError as failure:
             self._unleased = self._spends()
             if not (self._unleased and source.profile.traits.attended):
@@ -260,7 +261,7 @@ class Flight:
         if held is not None and source.usable(held, now) and asked_for(held, self.needs):
             source.failures.postpone(now)
             self._land(held)  # stale: somebody else renews it, and we go on with what we have
-        else:
+        elif not source.retire(self):  # where nobody waits any more, whoever comes next looks again
             low, high = _LEASE_POLL_S
             self._again_in(low + source.share() * (high - low))
         return False

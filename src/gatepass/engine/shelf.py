@@ -179,6 +179,9 @@ class Shelf:
 
     def withdraw_refresh_token(self, record: TokenRecord, lease: Lease | None) -> bool:
         """Leave a token without its refresh token, which is about to be spent; whether nobody else can find it now."""
+        kept = self._read(self._token, TokenRecord)
+        if kept is None or kept.refresh_token != record.refresh_token:
+            return False  # somebody else has taken it, or it never got there
         without = msgspec.structs.replace(record, refresh_token=None)
         return self._write(self._token, encode(without), fence=lease.fence if lease else None)
 
