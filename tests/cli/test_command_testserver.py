@@ -227,8 +227,8 @@ class TestWithoutServers:
         [
             (["--trouble", "wrong-secrets"], "The gallery has no 'wrong-secrets'. Did you mean wrong-secret?"),
             (["--trouble", "?"], "The gallery has no '?'. gatepass testserver --list-troubles shows all."),
-            (["--token-lifetime", "soon"], "Invalid value for '--token-lifetime': it is a time such as 5s, 2m or 1h."),
-            (["--token-lifetime", "0"], "Invalid value for '--token-lifetime': it is a time such as 5s, 2m or 1h."),
+            (["--token-lifetime", "soon"], "Invalid value for '--token-lifetime': it is a time such as 90s, 5m or 1h."),
+            (["--token-lifetime", "0"], "Invalid value for '--token-lifetime': it is a time such as 90s, 5m or 1h."),
             (["--client", ""], "--client is empty: give an id."),
             (["--client", "x" * 300], "The servers can't start: File name too long."),
             (["--port", "65536"], "Invalid value for '--port'"),

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 import anyio
 import httpx2
 
-from gatepass.bridge.failure import AUTHORIZATION_FAILED, INTERNAL_ERROR, METHOD_NOT_FOUND, NOT_ANSWERED, refusal
+from gatepass.bridge.failure import INTERNAL_ERROR, METHOD_NOT_FOUND, NOT_ANSWERED
 from gatepass.bridge.headers import LAST_EVENT_ID, SESSION_ID
 from gatepass.bridge.message import Message, NotAMessageError, answered_to, read
 from gatepass.bridge.remote import UNSENT
 from gatepass.core.value import Value
 from gatepass.errors import GatepassError, RemoteError, UnreachableError
+from gatepass.integrations.refusal import AUTHORIZATION_FAILED, refusal
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping

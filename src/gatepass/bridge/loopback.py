@@ -19,10 +19,11 @@ import uvicorn
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
-from gatepass.bridge.failure import AUTHORIZATION_FAILED, INTERNAL_ERROR, NOT_ANSWERED, failed, refusal, unknown
+from gatepass.bridge.failure import INTERNAL_ERROR, NOT_ANSWERED, failed, unknown
 from gatepass.bridge.message import NotAMessageError, read
 from gatepass.bridge.remote import UNSENT
 from gatepass.errors import GatepassError, RemoteError
+from gatepass.integrations.refusal import AUTHORIZATION_FAILED, refusal
 
 if TYPE_CHECKING:
     import socket

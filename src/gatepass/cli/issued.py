@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gatepass.cli.span import seconds
 from gatepass.cli.spinner import spinning
 from gatepass.cli.voice import note
 
@@ -19,18 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["MinTtl", "expires_at", "issued", "leave", "timestamp"]
 
-_UNITS_S = {"": 1, "s": 1, "m": 60, "h": 3600}
-_SPAN = re.compile(r"(\d{1,9})([smh]?)")
 _FAREWELL_S = 3.0
 """How long a command that is done waits for a renewal that it started: the token that it had is out already."""
-
-
-def _seconds(text: str) -> float:
-    span = _SPAN.fullmatch(text)
-    if span is None:
-        msg = "it is a time such as 90s, 5m or 1h."
-        raise typer.BadParameter(msg)
-    return float(int(span[1]) * _UNITS_S[span[2]])
 
 
 MinTtl = Annotated[
@@ -38,7 +28,7 @@ MinTtl = Annotated[
     typer.Option(
         "--min-ttl",
         metavar="TIME",
-        parser=_seconds,
+        parser=seconds,
         help="Renew first if the token would live no longer than that: 90s, 5m, 1h.",
     ),
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 import signal
 import sys
@@ -21,6 +20,7 @@ import typer
 from gatepass.cli.exits import UsageError
 from gatepass.cli.page import Page
 from gatepass.cli.screen import write_json, write_table
+from gatepass.cli.span import seconds
 from gatepass.cli.voice import Voice, printable
 
 if TYPE_CHECKING:
@@ -33,22 +33,11 @@ if TYPE_CHECKING:
 __all__ = ["testserver"]
 
 _HIGHEST_PORT = 65_535
-_UNITS_S = {"": 1, "s": 1, "m": 60, "h": 3600}
-_SPAN = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)([smh]?)")
 _FIRST_REFUSAL = 400
 _LIFETIME_S = 300.0
 _ENDS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 _PANEL = "The servers"
-
-
-def _seconds(text: str) -> float:
-    span = _SPAN.fullmatch(text)
-    seconds = float(span[1]) * _UNITS_S[span[2]] if span else 0.0
-    if seconds == 0:
-        msg = "it is a time such as 5s, 2m or 1h."
-        raise typer.BadParameter(msg)
-    return seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +77,7 @@ class Wanted:
         float | None,
         typer.Option(
             metavar="TIME",
-            parser=_seconds,
+            parser=seconds,
             help="How long a token lives, such as 5s, 2m or 1h; else 5m.",
             rich_help_panel=_PANEL,
         ),

@@ -27,7 +27,7 @@ from gatepass.errors import (
     UnreachableError,
 )
 from gatepass.integrations.client import AuthorizedAsyncClient
-from gatepass.integrations.flow import challenge_of
+from gatepass.integrations.refusal import AUTHORIZATION_FAILED, FIELDS, refusal
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -40,9 +40,6 @@ if TYPE_CHECKING:
 
 __all__ = ["McpHttpClient", "authorization_error", "connect"]
 
-AUTHORIZATION_FAILED = -32011
-"""The JSON-RPC error code of a call that authorization stopped."""
-
 _SEAL = os.urandom(16).hex()
 """Tells our own error responses from those of a server, which must not pass for them."""
 
@@ -51,7 +48,6 @@ _REFUSED = frozenset({401, 403})
 _ERRORS = {
     kind.__name__: kind for kind in (ConfigurationError, RemoteError, SignInRequiredError, UnreachableError, StoreError)
 }
-_FIELDS = ("code", "error", "error_description", "error_uri", "status", "retryable", "retry_at", "by")
 _TIMEOUT = httpx2.Timeout(30.0, read=300.0)
 
 
@@ -92,7 +88,7 @@ def authorization_error(error: MCPError) -> GatepassError | None:
     if data.get("seal") != _SEAL:  # a server may answer like us, but it can't know this
         return None
     kind = _ERRORS.get(str(data.get("kind")), GatepassError)
-    return kind(error.error.message).with_(**{field: data[field] for field in (*_FIELDS, "url") if field in data})
+    return kind(error.error.message).with_(**{field: data[field] for field in (*FIELDS, "url") if field in data})
 
 
 class _Session(Client):
@@ -159,7 +155,7 @@ class McpHttpClient(AuthorizedAsyncClient):
         else:
             if response.status_code not in _REFUSED:
                 return response
-            failure = _refusal(response)
+            failure = refusal(response)
             await response.aclose()
         return _answer(request, failure)
 
@@ -175,19 +171,6 @@ async def _read_json(response: httpx2.Response) -> None:
         raise
 
 
-def _refusal(response: httpx2.Response) -> RemoteError:
-    """The resource's last word, after whatever renewal there was (RFC 6750 §3.1)."""
-    challenge = challenge_of(response)
-    error = challenge.error if challenge else None
-    said = challenge.error_description if challenge else None
-    scopes = f" It asks for the scopes {' '.join(challenge.scope)}." if challenge and challenge.scope else ""
-    msg = f"The server refused the request with {response.status_code} {error or 'and gave no reason'}.{scopes}"
-    code = "insufficient_scope" if error == "insufficient_scope" else "refused_by_resource"
-    return RemoteError(
-        msg, code=code, error=error, error_description=said, status=response.status_code, by="resource_server"
-    )
-
-
 def _answer(request: httpx2.Request, failure: GatepassError) -> httpx2.Response:
     """The failure as the JSON-RPC response to the request; what is no request hears nothing, and the log does."""
     message = _message(request)
@@ -201,7 +184,7 @@ def _answer(request: httpx2.Request, failure: GatepassError) -> httpx2.Response:
 def failure_data(failure: GatepassError) -> dict[str, Any]:
     """The failure as the `data` of a JSON-RPC error, from which `authorization_error` makes it again."""
     url = {"url": failure.url} if isinstance(failure, SignInRequiredError) else {}
-    fields = {field: getattr(failure, field) for field in _FIELDS}
+    fields = {field: getattr(failure, field) for field in FIELDS}
     return {"seal": _SEAL, "kind": type(failure).__name__, **fields, **url}
 
 
