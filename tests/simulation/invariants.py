@@ -414,16 +414,7 @@ def the_load_is_smooth(watch: Watch) -> Verdict:
     if came <= bound or now < START_S:
         return FINE
     problem = f"{came} requests came in one second, where {bound} are the most{' while it is well' if well else ''}"
-    return problem, reasons_in(_OF_A_BURST, watch)
-
-
-def known_all_come_back_at_once(watch: Watch) -> bool:
-    return watch.hub.now < watch.auth_server.closed_until + 2.0
-
-
-_OF_A_BURST: dict[str, Callable[[Watch], bool]] = {
-    "KNOWN: all come back in the second that Retry-After names": known_all_come_back_at_once,
-}
+    return problem, ()
 
 
 # Refresh tokens, and the people behind them.
@@ -447,14 +438,8 @@ def the_store_failed_to_keep_it(pair: Pair) -> bool:
     return pair.before.kept_at is None and troubled(pair.before.process, pair.before.at - REST_S)
 
 
-def known_a_refusal_hides_that_it_was_taken(pair: Pair) -> bool:
-    """What the store has of a generation that was refused is not looked at."""
-    return pair.later.renews <= pair.later.process.source.rejected
-
-
 _OF_A_REUSE: dict[str, Callable[[Pair], bool]] = {
     "the store lost writes": the_store_lost_writes,
-    "KNOWN: a refusal hides that it was taken out of the store": known_a_refusal_hides_that_it_was_taken,
 }
 _OF_AN_ATTENDED_REUSE: dict[str, Callable[[Pair], bool]] = {
     **_OF_A_REUSE,
