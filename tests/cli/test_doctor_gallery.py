@@ -48,10 +48,11 @@ def examine(name):
 @pytest.fixture(scope="module")
 def examinations(request):
     """One of each server that tests are about, by name."""
-    callspecs = (getattr(item, "callspec", None) for item in request.session.items)
-    names = {spec.params["name"] for spec in callspecs if spec is not None and "name" in spec.params}
+    items = (item for item in request.session.items if item.path == request.path)
+    specs = (getattr(item, "callspec", None) for item in items)
+    names = sorted({spec.params["name"] for spec in specs if spec is not None and "name" in spec.params})
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        yield {name: pool.submit(examine, name) for name in names & ROWS.keys()}
+        yield {name: pool.submit(examine, name) for name in names}
 
 
 def table(heading):
