@@ -39,6 +39,12 @@ def test_retry_after_is_seconds_or_a_date_from_now_to_an_hour_ahead(value, wait_
     assert retry_at(answer(Retry_After=value), NOW) == NOW.wall + wait_s
 
 
+def test_a_date_counts_from_the_date_of_the_answer_whatever_our_clock_says():
+    ahead = Instant(wall=NOW.wall + 1800, mono=5.0)
+    said = answer(Date="Sun, 06 Nov 1994 08:49:37 GMT", Retry_After="Sun, 06 Nov 1994 08:50:37 GMT")
+    assert retry_at(said, ahead) == ahead.wall + 60
+
+
 @pytest.mark.skipif(not hasattr(time, "tzset"), reason="the time zone of a process can't be set here")
 def test_a_date_without_a_zone_is_in_utc_wherever_we_are(monkeypatch):
     monkeypatch.setenv("TZ", "Asia/Tokyo")

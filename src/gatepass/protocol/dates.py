@@ -26,7 +26,10 @@ def clock_skew_s(response: HttpResponse, now: Instant) -> float | None:
 
 
 def retry_at(response: HttpResponse, now: Instant) -> float | None:
-    """When the server wants to be asked again, in epoch seconds of our clock, at most an hour ahead; None if unsaid."""
+    """When the server wants to be asked again, in epoch seconds of our clock, at most an hour ahead; None if unsaid.
+
+    A date is compared with the date of the answer: one of the two clocks may be wrong.
+    """
     text = (response.header("retry-after") or "").strip()
     if _SECONDS.fullmatch(text):
         wait_s = float(text)
@@ -34,7 +37,7 @@ def retry_at(response: HttpResponse, now: Instant) -> float | None:
         date = _http_date(text)
         if date is None:
             return None
-        wait_s = date - now.wall
+        wait_s = date - now.wall - (clock_skew_s(response, now) or 0.0)
     return now.wall + min(max(wait_s, 0.0), LONGEST_WAIT_S)
 
 
