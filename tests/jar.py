@@ -104,9 +104,10 @@ class Fragile(SharedMemory):
 
 
 class Clock:
-    """Two clocks that stand still until they are turned."""
+    """Two clocks that stand still until they are turned; and how often a token was asked for by them."""
 
     def __init__(self) -> None:
+        self.asked = 0
         self.wall = 1_700_000_000.0
         self.mono = 5_000.0
 
@@ -164,6 +165,7 @@ class JarWorld:
         self.secrets_changed: list[bool] = []
         self.discoveries = 0
         self.metadata_down = False
+        self.while_discovering: Callable[[], object] | None = None
         self.dice = 0.5
         self.documents: dict[str, dict[str, object]] = {**resource_metadata(ISSUER), **server_metadata(ISSUER)}
         self.replies: list[HttpResponse | GatepassError] = []
@@ -220,6 +222,9 @@ class JarWorld:
         if self.metadata_down:
             raise UnreachableError("No answer.", code="timeout", retryable=True)
         self.discoveries += request.url == RESOURCE_METADATA
+        meanwhile, self.while_discovering = self.while_discovering, None
+        if meanwhile:
+            meanwhile()
         return json_answer(self.documents[request.url])
 
 
@@ -253,6 +258,8 @@ class JarProfile:
 
     def grant(self, world: Any, errand: Errand) -> Issued:
         self.asked.append(errand)
+        self.clock.asked += 1
+        name = f"token-{self.clock.asked}"  # all jars of a clock may share a store
         sent = self.clock.now()
         self.clock.turn(self.takes_s)
         meanwhile, self.while_asked = self.while_asked, None
@@ -262,7 +269,7 @@ class JarProfile:
         if isinstance(answer, GatepassError):
             raise answer
         token = TokenResponse(
-            access_token=Secret(f"token-{len(self.asked)}"),
+            access_token=Secret(name),
             token_type="DPoP" if errand.proof_key else "Bearer",
             expires_in_s=answer,
             refresh_token=self.refresh_token,

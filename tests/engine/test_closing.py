@@ -52,7 +52,7 @@ def test_a_refused_token_is_not_replaced_any_more() -> None:
     jar = Jar()
     held = jar.token()
     closing(jar)
-    assert not jar.source.reject(held.generation)
+    assert not jar.source.reject(held)
     assert jar.failure().code == "closed"
 
 

@@ -102,7 +102,7 @@ def test_a_refused_token_is_told_of_once() -> None:
     held = jar.token()
     jar.clock.turn(30)
     for _ in range(3):
-        jar.source.reject(held.generation)
+        jar.source.reject(held)
     assert [notice.facts["age_s"] for notice in told(jar, "token_rejected")] == [30.0]
 
 

@@ -117,7 +117,7 @@ class Life(RuleBasedStateMachine):
     def the_resource_refuses_the_token(self) -> None:
         assert self.served is not None
         before = self.jar.source._forced_mono
-        self.jar.source.reject(self.served.generation)
+        self.jar.source.reject(self.served)
         self.refused.add(self.served.generation)
         if self.jar.source._forced_mono != before:
             self.forced_monos.append(self.jar.source._forced_mono)

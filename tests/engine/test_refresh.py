@@ -114,7 +114,7 @@ def test_a_restart_with_an_expired_token_uses_the_refresh_token_that_was_kept() 
 
 def test_a_rejected_token_is_renewed_by_its_refresh_token() -> None:
     jar = a_jar(issues("t2", "r2"))
-    assert jar.source.reject(jar.token().generation)
+    assert jar.source.reject(jar.token())
     jar.pump()
     assert (served(jar.call()).generation, spent(jar), jar.mints) == (2, ["r1"], 1)
 
@@ -124,7 +124,7 @@ def test_a_refresh_token_is_not_sent_to_another_authorization_server() -> None:
     jar.profile.traits = Traits(portable=True)
     jar.token()
     jar.world.documents = {**resource_metadata(OTHER_ISSUER), **server_metadata(OTHER_ISSUER)}
-    jar.source.reject(1)
+    jar.source.reject(jar.source.held)
     jar.pump()
     assert served(jar.call()).record.issuer == OTHER_ISSUER
     assert (spent(jar), jar.mints) == ([], 2)
@@ -548,7 +548,7 @@ def test_nobody_is_asked_only_while_nobody_waits() -> None:
     jar.advance(80)
     jar.call()
     jar.pump()
-    jar.source.reject(2)
+    jar.source.reject(jar.source.held)
     jar.pump()
     assert [errand.awaited for errand in jar.profile.asked] == [True, False, True]
 

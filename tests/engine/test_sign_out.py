@@ -100,7 +100,7 @@ def test_without_a_token_there_is_nothing_to_revoke() -> None:
 def test_what_was_remembered_of_failures_and_refused_scopes_is_forgotten() -> None:
     jar = a_jar()
     jar.profile.answers = [refusal := RemoteError("No.", code="token_refused", error="invalid_grant")]
-    jar.source.reject(1)
+    jar.source.reject(jar.source.held)
     jar.pump()
     assert jar.failure().error == refusal.error
     jar.world.replies = [REVOKED]
@@ -152,7 +152,7 @@ def test_a_token_of_another_server_than_the_one_that_is_known_is_not_told_to_it(
          jar.world.documents.items() if "authorization_servers" in document}
     )  # fmt: skip
     jar.profile.default = DOWN
-    jar.source.reject(1)
+    jar.source.reject(jar.source.held)
     jar.pump()
     assert not sign_out(jar.source)
     assert jar.world.posted == []
@@ -357,11 +357,12 @@ def test_a_renewal_that_was_called_off_does_not_end_the_one_that_came_after() ->
 
 def test_a_refusal_of_the_forgotten_token_that_comes_late_forces_a_new_one_and_no_more() -> None:
     jar = a_jar(REVOKED)
+    forgotten = jar.source.held
     sign_out(jar.source)
-    assert jar.source.reject(1)
+    assert jar.source.reject(forgotten)
     jar.pump()
     assert served(jar.call()).generation == 2
-    assert jar.source.reject(1)
+    assert jar.source.reject(forgotten)
     assert jar.mints == 2
 
 

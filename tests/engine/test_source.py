@@ -137,7 +137,7 @@ def test_an_outage_as_long_as_the_token_lives_fails_no_call() -> None:
 def test_a_rejected_token_is_renewed_once_for_all_who_were_rejected() -> None:
     jar = Jar()
     old = jar.token()
-    assert all(jar.source.reject(old.generation) for _ in range(100))
+    assert all(jar.source.reject(old) for _ in range(100))
     callers = [waiting(jar.call()) for _ in range(100)]
     jar.pump()
     assert jar.mints == 2
@@ -147,9 +147,9 @@ def test_a_rejected_token_is_renewed_once_for_all_who_were_rejected() -> None:
 def test_a_late_rejection_of_an_old_generation_costs_nothing() -> None:
     jar = Jar()
     old = jar.token()
-    jar.source.reject(old.generation)
+    jar.source.reject(old)
     jar.pump()
-    assert jar.source.reject(old.generation)
+    assert jar.source.reject(old)
     assert served(jar.call()).generation == 2
     jar.pump()
     assert jar.mints == 2
@@ -157,11 +157,10 @@ def test_a_late_rejection_of_an_old_generation_costs_nothing() -> None:
 
 def test_a_resource_that_rejects_everything_forces_one_renewal_in_five_seconds() -> None:
     jar = Jar()
-    generation = jar.token().generation
-    assert jar.source.reject(generation)
+    assert jar.source.reject(jar.token())
     jar.pump()
     newer = served(jar.call())
-    assert not jar.source.reject(newer.generation)
+    assert not jar.source.reject(newer)
     for _ in range(100):
         assert served(jar.call()) is newer
     jar.pump()
@@ -173,7 +172,7 @@ def test_a_resource_that_rejects_everything_forces_one_renewal_in_five_seconds()
 def test_before_a_forced_renewal_everything_is_discovered_again() -> None:
     jar = Jar()
     old = jar.token()
-    jar.source.reject(old.generation)
+    jar.source.reject(old)
     jar.pump()
     assert (jar.mints, jar.world.discoveries) == (2, 2)
 
@@ -183,7 +182,7 @@ def test_a_failed_forced_renewal_does_not_bring_an_older_discovery_back() -> Non
     old = jar.token()
     jar.advance(100)
     jar.profile.answers = [DOWN]
-    jar.source.reject(old.generation)
+    jar.source.reject(old)
     jar.pump()
     assert jar.world.discoveries == 2
     jar.advance(61)
@@ -225,7 +224,7 @@ def test_after_a_forced_renewal_that_failed_callers_hear_why_and_do_not_get_the_
     jar = Jar()
     old = jar.token()
     jar.profile.default = REFUSED
-    jar.source.reject(old.generation)
+    jar.source.reject(old)
     jar.pump()
     for _ in range(3):
         caller = waiting(jar.call())

@@ -42,7 +42,7 @@ def test_a_token_is_told_of_with_its_times(age_s: float, state: str, renew_in_s:
 
 def test_a_refused_token_is_none() -> None:
     jar = Jar()
-    jar.source.reject(jar.token().generation)
+    jar.source.reject(jar.token())
     now = status(jar)
     assert (now.state, now.renewing) == ("rejected", True)
 

@@ -81,7 +81,7 @@ def bound(generation: int, key: ProofKey = KEY) -> Held:
 class Tokens:
     """A source: what it gives, and what it was told."""
 
-    def __init__(self, *gives: Held | Exception | None, ready: Held | None = None, renews: bool = True) -> None:
+    def __init__(self, *gives: Held | Exception | None, ready: Held | None = None, renews: int = 9) -> None:
         self.ready = ready
         self.gives = list(gives)
         self.renews = renews
@@ -114,9 +114,10 @@ class Tokens:
     def challenged(self, challenge: ResourceChallenge | None) -> None:
         self.told.append(challenge)
 
-    def reject(self, generation: int) -> bool:
-        self.told.append(generation)
-        return self.renews
+    def reject(self, refused: Held) -> bool:
+        self.told.append(refused.generation)
+        self.renews -= 1
+        return self.renews >= 0
 
     def get(self, patience_s: float, needs: tuple[str, ...] = ()) -> Held | None:
         self.told.append(("get", *needs) if needs else "get")
@@ -218,8 +219,8 @@ def test_the_challenge_of_a_bare_request_says_what_to_ask_for(lib: Any) -> None:
     assert tokens.told == ["get or bare", SAYS, "get"]
 
 
-def test_after_a_bare_request_a_refused_token_is_renewed_once(lib: Any) -> None:
-    tokens = Tokens(None, token(1), token(2))
+def test_after_a_bare_request_a_refused_token_is_renewed(lib: Any) -> None:
+    tokens = Tokens(None, token(1), token(2), renews=1)
     assert converse(lib, tokens, 401, 401, 401) == [None, "Bearer t1", "Bearer t2"]
     assert tokens.told == ["get or bare", SAYS, "get", SAYS, 1, "get", 2]
 
@@ -251,10 +252,16 @@ def test_a_refused_token_is_renewed_and_the_request_replayed(lib: Any) -> None:
     assert tokens.told == [SAYS, 1, "get"]
 
 
-def test_a_second_refusal_is_the_callers_and_is_remembered(lib: Any) -> None:
-    tokens = Tokens(token(2), ready=token(1))
+def test_where_no_third_token_can_be_had_the_second_refusal_is_the_callers(lib: Any) -> None:
+    tokens = Tokens(token(2), ready=token(1), renews=1)
     assert converse(lib, tokens, 401, 401) == ["Bearer t1", "Bearer t2"]
     assert tokens.told == [SAYS, 1, "get", 2]
+
+
+def test_a_third_refusal_is_the_callers_and_is_remembered(lib: Any) -> None:
+    tokens = Tokens(token(2), token(3), ready=token(1))
+    assert converse(lib, tokens, 401, 401, 401) == ["Bearer t1", "Bearer t2", "Bearer t3"]
+    assert tokens.told == [SAYS, 1, "get", 2, "get", 3]
 
 
 @pytest.mark.parametrize("status", [403, 500])
@@ -265,7 +272,7 @@ def test_any_other_answer_to_the_replay_is_the_callers(lib: Any, status: int) ->
 
 
 def test_where_no_other_token_can_be_had_the_first_refusal_is_the_callers(lib: Any) -> None:
-    tokens = Tokens(ready=token(1), renews=False)
+    tokens = Tokens(ready=token(1), renews=0)
     assert converse(lib, tokens, 401) == ["Bearer t1"]
     assert tokens.told == [SAYS, 1]
 
@@ -472,7 +479,7 @@ def test_what_the_source_fails_with_reaches_the_caller(
 
 
 def test_an_asynchronous_client_takes_the_same_steps(lib: Any) -> None:
-    tokens, request = Tokens(None, token(1), token(2)), lib.Request("GET", ENDPOINT)
+    tokens, request = Tokens(None, token(1), token(2), renews=1), lib.Request("GET", ENDPOINT)
 
     async def play() -> list[str | None]:
         seen = []

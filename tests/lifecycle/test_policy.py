@@ -13,7 +13,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gatepass.core.world import Instant
-from gatepass.lifecycle.policy import Held, Policy, State, asked_for, back_off_s, decide, hold, negative_memory_s
+from gatepass.lifecycle.policy import (
+    Held,
+    Policy,
+    State,
+    asked_for,
+    back_off_s,
+    decide,
+    hold,
+    negative_memory_s,
+    pause_s,
+)
 from gatepass.lifecycle.record import TokenRecord
 
 POLICY = Policy()
@@ -195,3 +205,18 @@ def test_a_token_was_asked_for_with_scopes_if_it_was_with_all_of_them(
 ) -> None:
     record = msgspec.structs.replace(a_record(), requested=requested)
     assert asked_for(hold(record, START, POLICY, 0.0), scopes) is expected
+
+
+@pytest.mark.parametrize(
+    ("wait_s", "remaining_s", "expected"),
+    [
+        (0.4, 1000.0, 60.0),  # a minute ...
+        (0.4, 100.0, 25.0),  # ... or a quarter of what is left ...
+        (900.0, 1000.0, 900.0),  # ... or as long as the server says ...
+        (900.0, 100.0, 100.0),  # ... and never beyond the token's life
+    ],
+)
+def test_a_pause_is_a_minute_or_a_quarter_of_what_is_left_or_what_the_server_wants(
+    wait_s: float, remaining_s: float, expected: float
+) -> None:
+    assert pause_s(wait_s, remaining_s=remaining_s, policy=Policy()) == expected

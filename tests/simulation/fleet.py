@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 TARGET = Target(endpoint=ENDPOINT, issuer=ISSUER, scopes=("mcp",))
 CHALLENGE = ResourceChallenge(scheme="bearer", scope=("mcp",), error="invalid_token")
 REQUEST_TIMEOUT_S = 10.0
-REPLAYS = 1
+REPLAYS = 2
 """How often a request that was refused is sent again, as in integrations/flow.py."""
 PERSON_S = 130.0
 """How long a person may take, in seconds; also how long somebody waits who waits for one."""
@@ -318,7 +318,7 @@ class Process(Life):
         source, link = self.source, self.link
         self.asking = Asking(
             process=self,
-            renews=max(source.held.generation if source.held else 0, source.rejected),
+            renews=source.hand.last,
             at=self._hub.now,
             leased_until=link.leased_until if link is not None and link.lease is not None else float("-inf"),
             refresh_token=dict(parse_qsl(request.body.decode())).get("refresh_token"),
@@ -412,7 +412,7 @@ class Process(Life):
         self.around.watch.refused(self, held)
         call.refused.append(held.record.access_token)
         self.source.challenged(CHALLENGE)
-        renews = self.source.reject(held.generation)
+        renews = self.source.reject(held)
         if renews:
             self.forced_at = self._hub.now
         if not renews or len(call.refused) > REPLAYS:

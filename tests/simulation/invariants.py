@@ -172,13 +172,6 @@ def it_was_forced_just_now(failure: Failure) -> bool:
     return failure.error.code == "unauthorized" and failure.now < failure.process.forced_at + FORCED_S
 
 
-def known_it_counts_as_many_itself(failure: Failure) -> bool:
-    record, source = stored(failure.process), failure.process.source
-    return record is not None and record.generation <= max(
-        source.held.generation if source.held else 0, source.rejected
-    )
-
-
 _OF_A_TOKEN_AT_HAND: dict[str, Callable[[Failure], bool]] = {
     "its clock is wrong": its_clock_is_wrong,
     "the clock was wrong that dated it": the_clock_was_wrong_that_dated_it,
@@ -189,8 +182,6 @@ _OF_A_TOKEN_IN_STORE: dict[str, Callable[[Failure], bool]] = {
     "its store lost writes": its_store_lost_writes,
     "its process hung": its_process_hung,
     "it waits for an answer itself": it_waits_for_an_answer_itself,
-    "KNOWN: a refusal has made it look for another token just now, and it does not look again": it_was_forced_just_now,
-    "KNOWN: it counts as many generations itself": known_it_counts_as_many_itself,
 }
 
 
@@ -217,20 +208,8 @@ def the_holder_of_the_lease_is_gone(failure: Failure) -> bool:
     return failure.error.code == "deadline" and failure.now <= stalled_until + TRAVEL_S
 
 
-def its_clock_was_wrong_when_it_read_a_date(failure: Failure) -> bool:
-    """A Retry-After that is a date means something else then, up to an hour."""
-    return failure.watch.auth_server.closed_until > LONG_AGO and clock_wrong(failure.process, failure.now - 3600.0)
-
-
-def known_the_newer_token_was_refused_too(failure: Failure) -> bool:
-    """All tokens came to be refused at once, and what the store had in the place of the first was an old one, too."""
-    return failure.error.code == "unauthorized" and len(failure.call.refused) > 1
-
-
 _OF_A_LATE_FAILURE: dict[str, Callable[[Failure], bool]] = {
-    "its clock was wrong when it read the date in a Retry-After": its_clock_was_wrong_when_it_read_a_date,
     "the holder of the lease is gone, and it lasts longer than the patience": the_holder_of_the_lease_is_gone,
-    "KNOWN: the token from the store was refused, too": known_the_newer_token_was_refused_too,
     "a refusal has made it look for another token just now": it_was_forced_just_now,
 }
 
@@ -307,14 +286,6 @@ def the_first_lease_had_lapsed(pair: Pair) -> bool:
     return before.leased_until <= pair.later.at and (before.kept_at is None or before.kept_at > before.leased_until)
 
 
-def known_discovery_outlasted_the_second_lease(pair: Pair) -> bool:
-    return _lapsed_unnoticed(pair.later)
-
-
-def _lapsed_unnoticed(asking: Asking) -> bool:
-    return asking.at - 30.0 < asking.leased_until <= asking.at
-
-
 _OF_A_SECOND_RENEWAL: dict[str, Callable[[Pair], bool]] = {
     "the first was killed before it could keep it": the_first_was_killed,
     "the answer to the first was lost": the_first_answer_was_lost,
@@ -323,7 +294,6 @@ _OF_A_SECOND_RENEWAL: dict[str, Callable[[Pair], bool]] = {
     "the store lost writes": the_store_lost_writes,
     "a clock is wrong": a_clock_is_wrong,
     "the lease had lapsed before the answer came": the_first_lease_had_lapsed,
-    "KNOWN: discovery outlasted the lease": known_discovery_outlasted_the_second_lease,
 }
 
 
@@ -374,22 +344,11 @@ def it_had_hung(early: Early) -> bool:
     return early.process.hung_at > early.asking.at - 30.0
 
 
-def known_discovery_outlasted_its_lease(early: Early) -> bool:
-    return _lapsed_unnoticed(early.asking)
-
-
-def known_generations_have_parted(early: Early) -> bool:
-    held = early.process.source.held
-    return held is not None and held.record.access_token != early.record.access_token
-
-
 _OF_AN_EARLY_RENEWAL: dict[str, Callable[[Early], bool]] = {
     "a clock is wrong": the_clock_is_wrong_there,
     "the store was out of reach": the_store_was_out_of_its_reach,
     "the store lost writes": the_store_had_lost_writes,
     "a process hung": it_had_hung,
-    "KNOWN: discovery outlasted the lease": known_discovery_outlasted_its_lease,
-    "KNOWN: generations parted when the store was out of reach": known_generations_have_parted,
 }
 
 
@@ -472,15 +431,9 @@ def its_store_has_lost_writes(process: Process) -> bool:
     return lost_writes(process.machine.store, process.around.hub.now - 2 * process.around.watch.scenario.lifetime_s)
 
 
-def known_a_refused_number_hides_a_newer_token(process: Process) -> bool:
-    record = stored(process)
-    return record is not None and record.generation <= process.source.rejected
-
-
 _OF_A_SIGN_IN: dict[str, Callable[[Process], bool]] = {
     "the store is out of reach": it_can_not_reach_its_store,
     "the store lost writes": its_store_has_lost_writes,
-    "KNOWN: a refused generation hides a newer token of the same number": known_a_refused_number_hides_a_newer_token,
 }
 
 

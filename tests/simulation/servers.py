@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from email.utils import formatdate
-from math import ceil
+from math import ceil, floor
 from random import Random
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import parse_qsl, urlsplit
@@ -129,7 +129,6 @@ class AuthorizationServer:
         fault: what is wrong just now.
         well_since: since when nothing is.
         wait_until: when everybody is back who was told to come back later.
-        closed_until: when it last said that it would be back.
         secrets: of each client, those that it takes.
         requests: how many came in each second.
         minutes: how many came in each minute.
@@ -149,7 +148,6 @@ class AuthorizationServer:
     ) -> None:
         self.fault: Fault | None = None
         self.well_since = self.wait_until = 0.0
-        self.closed_until = float("-inf")
         self.secrets: dict[str, set[str]] = {}
         self.requests: dict[int, int] = {}
         self.minutes: dict[int, int] = {}
@@ -195,9 +193,9 @@ class AuthorizationServer:
             case "busy":
                 return Reply(HttpResponse(status=503, body=b"<h1>Service Unavailable</h1>"), 0.01)
             case "closed":
-                self.closed_until = ceil(fault.ends_at)
-                self._come_back_in(fault.ends_at - self._hub.now)
-                return Reply(unavailable(503, formatdate(EPOCH + ceil(fault.ends_at), usegmt=True)), 0.01)
+                now, back_at = floor(self._hub.now), ceil(fault.ends_at)
+                self._come_back_in(back_at - now)
+                return Reply(unavailable(503, http_date(back_at), date=http_date(now)), 0.01)
             case "limits":
                 self._come_back_in(fault.value_s)
                 return Reply(unavailable(429, f"{fault.value_s:.0f}"), 0.01)
@@ -269,5 +267,10 @@ def json_answer(document: object, status: int = 200, max_age_s: int | None = Non
     return HttpResponse(status=status, headers=headers, body=json.dumps(document).encode())
 
 
-def unavailable(status: int, retry_after: str) -> HttpResponse:
-    return HttpResponse(status=status, headers=(("Retry-After", retry_after),))
+def unavailable(status: int, retry_after: str, date: str | None = None) -> HttpResponse:
+    dated = (("Date", date),) if date is not None else ()
+    return HttpResponse(status=status, headers=(("Retry-After", retry_after), *dated))
+
+
+def http_date(at: int) -> str:
+    return formatdate(EPOCH + at, usegmt=True)

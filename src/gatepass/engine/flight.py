@@ -48,6 +48,8 @@ if TYPE_CHECKING:
 __all__ = ["Flight"]
 
 _LEASE_POLL_S = (0.050, 0.250)
+_PROMPT_S = 1.0
+"""A lease that has been had for longer is taken again before a token is asked for: discovery may have outlasted it."""
 _LOOK_AGAIN_S = 1.0
 """While a failure is waited out: how far apart the looks into a shared store are."""
 _LEASE_S = 5.0
@@ -75,6 +77,7 @@ class Flight:
         "_began",
         "_launched",
         "_lease",
+        "_leased_mono",
         "_modest",
         "_not_before_mono",
         "_reread",
@@ -100,6 +103,7 @@ class Flight:
         self._reread = False
         self._unleased = False
         self._lease: Lease | None = None
+        self._leased_mono = float("-inf")
         self.waiters: set[Waiter] = set()
         self.wanted = False
         self.awaited = False
@@ -176,6 +180,8 @@ class Flight:
             source.failures.postpone(now)
             self._land(standing)
             return
+        if self._paused(now):
+            return
         if self._take_lease(now):
             self._mint()
 
@@ -192,7 +198,7 @@ class Flight:
         """Give the token at hand, if it can be used, to whoever waits; whether it is fresh, so that all is done."""
         source = self._source
         held = source.held
-        if held is None or not source.usable(held, now) or not asked_for(held, self.needs):
+        if held is None or not source.hand.usable(held, now) or not asked_for(held, self.needs):
             return False
         if decide(held, now) is State.FRESH:
             self._land(held)
@@ -229,16 +235,36 @@ class Flight:
             self._again_in(min(wait_s, _LOOK_AGAIN_S) if source.shelf.shared else wait_s)
         return True
 
+    def _paused(self, now: Instant) -> bool:
+        """Whether the authorization server has just failed another who shares our token, which still serves."""
+        source, held = self._source, self._source.held
+        if (
+            not source.shelf.shared
+            or held is None
+            or not source.hand.usable(held, now)
+            or not asked_for(held, self.needs)
+        ):
+            return False
+        pause_s = source.shelf.pause_until() - now.wall
+        if not 0 < pause_s <= source.policy.retry_after_cap_s:  # long over, or said by a clock that is wrong
+            return False
+        source.failures.postpone(now, pause_s + source.share() * source.policy.back_off_first_s)
+        self._land(held)
+        return True
+
     def _take_lease(self, now: Instant) -> bool:
         """Where others share the store, one of them renews. Without an answer from the store, go on alone.
 
         A refresh token may be shared with another `Auth` of this process, whatever the store.
         """
         source = self._source
-        if self._lease is not None or not (source.shelf.shared or self._spends()):
+        if self._lease is None and not (source.shelf.shared or self._spends()):
             return True
+        if self._lease is not None and now.mono < self._leased_mono + _PROMPT_S:
+            return True
+        self._leased_mono = now.mono
         try:
-            self._lease = source.shelf.lease(self._lease_s())
+            self._lease = source.shelf.lease(self._lease_s(), self._lease)
             self._unleased = False
         except StoreError as failure:
             self._unleased = self._spends()
@@ -258,7 +284,7 @@ class Flight:
             return not self._renewed_meanwhile(now)
         source.world.notice(lease_busy())
         held = source.held
-        if held is not None and source.usable(held, now) and asked_for(held, self.needs):
+        if held is not None and source.hand.usable(held, now) and asked_for(held, self.needs):
             source.failures.postpone(now)
             self._land(held)  # stale: somebody else renews it, and we go on with what we have
         elif not source.retire(self):  # where nobody waits any more, whoever comes next looks again
@@ -290,7 +316,11 @@ class Flight:
         source = self._source
         self._attempts += 1
         self._began = source.world.now()
-        known = self._known(self._discovered())
+        source.minting(self._began)
+        discovery = self._discovered()
+        if self._lease is not None and not self._take_lease(source.world.now()):
+            return
+        known = self._known(discovery)
         renewed = self._renewed(known)
         obtained = renewed or obtain(source.world, source.profile, known)
         record = self._record(obtained, known)
@@ -417,9 +447,8 @@ class Flight:
 
     def _record(self, obtained: Obtained, known: Known) -> TokenRecord:
         source, token, key = self._source, obtained.issued.token, known.proof_key
-        last = max(source.held.generation if source.held else 0, source.rejected)
         return TokenRecord(
-            generation=last + 1,
+            generation=source.hand.last + 1,
             access_token=token.access_token.reveal(),
             token_type=token.token_type,
             obtained_at=obtained.issued.sent.wall,
@@ -465,9 +494,20 @@ class Flight:
         if error.retryable and patient and self._attempts < source.policy.attempts and not source.closed:
             self._not_before_mono = now.mono + wait_s
             self._again_in(min(wait_s, _LOOK_AGAIN_S) if source.shelf.shared else wait_s)
-            return
+        else:
+            self._give_up(error, wait_s)
+
+    def _give_up(self, error: GatepassError, wait_s: float) -> None:
+        """End without a new token, unless somebody else has been luckier: the one at hand serves, or there is none."""
+        source, now = self._source, self._source.world.now()
+        with suppress(GatepassError):
+            self._load()
+            if self._serve(now):
+                return
         held = source.held
-        if held is not None and source.usable(held, now):
+        if held is not None and source.hand.usable(held, now):
+            if error.retryable and source.shelf.shared:
+                source.shelf.keep_pause(now.wall + source.pause_s(wait_s))
             source.world.notice(still_usable(error))
             source.landed(self, held, error)
         else:

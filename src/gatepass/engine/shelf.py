@@ -16,7 +16,7 @@ import msgspec
 from gatepass.core.world import Notice
 from gatepass.discovery import Discovery, KnownServer
 from gatepass.errors import StoreError
-from gatepass.lifecycle.record import GeneratedKey, TokenRecord, decode, encode
+from gatepass.lifecycle.record import GeneratedKey, Pause, TokenRecord, decode, encode
 from gatepass.mutex import Mutex
 from gatepass.protocol.challenge import ResourceChallenge
 from gatepass.protocol.registration import Registration
@@ -111,6 +111,7 @@ class Shelf:
         self._discovery = f"metadata.{_digest(where)}"
         self._challenge = f"challenge.{_digest(target.endpoint)}"
         self._key = f"key.{_digest(*self._whose)}"
+        self._pause = f"pause.{_digest(*self._whose)}"
         self._versions: dict[str, int] = {}
         self._own: dict[str, object] = {}
         self._made: GeneratedKey | None = None
@@ -140,8 +141,7 @@ class Shelf:
         kept, unsaved = self._read(self._token, TokenRecord), self._unsaved
         if unsaved is None or self._trouble.broken is not None:
             return kept
-        overtaken = kept is not None and kept.generation >= unsaved.generation
-        if overtaken or self._save(unsaved, None):
+        if _overtaken(unsaved, kept) or self._save(unsaved, None):
             self._unsaved = None
         return kept
 
@@ -193,6 +193,15 @@ class Shelf:
         """Keep the resource's challenge, if it is a new one, so that the next process asks for a token first."""
         if challenge != self._kept_challenge and self._keep(self._challenge, encode(challenge)):
             self._kept_challenge = challenge
+
+    def pause_until(self) -> float:
+        """Until when whoever has a token leaves the authorization server alone, in epoch seconds; 0 if nobody said."""
+        kept = self._read(self._pause, Pause)
+        return 0.0 if kept is None else kept.until
+
+    def keep_pause(self, until: float) -> None:
+        """Let those who share the store know that the authorization server has failed."""
+        self._keep(self._pause, encode(Pause(until=until)))
 
     def drop_token(self) -> None:
         """Forget the token, and the key that was made for it.
@@ -343,6 +352,11 @@ class Shelf:
             self._world.notice(Notice(code=error.code, text=text, level="warning"))
         trouble.broken = step
         raise error
+
+
+def _overtaken(unsaved: TokenRecord, kept: TokenRecord | None) -> bool:
+    """Whether somebody has kept a newer token: by its number, or by its date, as numbers may have parted."""
+    return kept is not None and (kept.generation >= unsaved.generation or kept.obtained_at > unsaved.obtained_at)
 
 
 def _digest(*parts: object) -> str:

@@ -25,7 +25,8 @@ from gatepass.engine.work import A_DAY_S, do, do_async
 from gatepass.errors import GatepassError, UnreachableError
 from gatepass.keys.thumbprint import thumbprint
 from gatepass.lifecycle.failures import Failures
-from gatepass.lifecycle.policy import Held, Policy, State, asked_for, decide, hold
+from gatepass.lifecycle.hand import Hand, same
+from gatepass.lifecycle.policy import Held, Policy, State, asked_for, decide, hold, pause_s
 from gatepass.lifecycle.step_up import StepUps
 from gatepass.protocol.scope import Scopes, union
 from gatepass.protocol.urls import covers, origin
@@ -58,6 +59,7 @@ class Source:
         challenge: the resource's last challenge, once one is known.
         discovery: what was discovered, once it is known.
         failures: what failed since the last token.
+        hand: the token at hand, and those that the resource refused.
         binding: what tokens are bound to.
         watched: somebody is told of each use of a token.
         closed: no more tokens are made; the one at hand still serves.
@@ -92,13 +94,11 @@ class Source:
         self.closed = False
         self.watched = watched
         self.failures = Failures(policy)
-        self._held: Held | None = None
+        self.hand = Hand()
         self._flight: Flight | None = None
         self._farewells: set[Waiter] = set()
         self._loaded = False
-        self._rejected = 0
         self._forced_mono = float("-inf")
-        self._spent = 0
         self._epoch = pool.epoch
         self._step_ups = StepUps(None if target.step_up else target.scopes, policy)
 
@@ -187,10 +187,10 @@ class Source:
         """
         now = self.world.now()
         with self.pool.lock:
-            held = self._held
+            held = self.held
             state = decide(held, now) if held is None or asked_for(held, needs) else State.ABSENT
             flight = self._live_flight()
-            refused = held is not None and held.generation <= self._rejected
+            refused = self._refused
             if refused and flight is None and self.failures.last is None and not self._may_force(now):
                 refused = False  # renewed by force just now: what we have is the best there is
             if held is not None and not refused and state is State.FRESH:
@@ -209,7 +209,7 @@ class Source:
                     delay_s, last = self.failures.retry_in_s(now), self.failures.last
                     if last is not None and delay_s > patience_s and not self.shelf.shared:
                         raise last.again()
-                    flight = self._force(now) if refused and self._may_force(now) else Flight(self)
+                    flight = self._force() if refused and self._may_force(now) else Flight(self)
                     flight.delay_s = delay_s
                     self._flight = flight
                 waiter = make_waiter(now.mono + patience_s, bare_ok)
@@ -230,23 +230,22 @@ class Source:
                 challenge = msgspec.structs.replace(challenge, scope=self.challenge.scope)
             self.challenge = challenge
 
-    def reject(self, generation: int) -> bool:
-        """The resource refused the token of that generation; whether another one can be had for a replay."""
+    def reject(self, refused: Held) -> bool:
+        """The resource refused that token; whether another one can be had for a replay."""
         now = self.world.now()
         with self.pool.lock:
-            held = self._held
-            if held is not None and held.generation > generation:
+            held = self.held
+            if held is not None and not same(held, refused) and not self._refused:
                 return True
-            news = self._rejected < generation
-            self._rejected = max(self._rejected, generation)
+            news = self.hand.refuse(refused)
             self.ready = None
             flight = self._live_flight()
             if flight is None and not self.closed and self._may_force(now):
-                flight = self._force(now)
+                flight = self._force()
             if flight is not None:
                 flight.wanted = flight.awaited = True
-        if news and held is not None:
-            self.world.notice(token_rejected(held, now))
+        if news:
+            self.world.notice(token_rejected(refused, now))
         if flight is not None:
             flight.launch()
         return flight is not None
@@ -260,7 +259,7 @@ class Source:
             operation: what was tried there.
         """
         with self.pool.lock:
-            latest = self._held or held
+            latest = self.held or held
             asked = latest.record.requested
             wanted = challenge.scope or ()
             if (
@@ -280,10 +279,9 @@ class Source:
         """Forget the token, here; what it was. A renewal under way comes to nothing, as whoever waits for it hears."""
         waiters: set[Waiter] = set()
         with self.pool.lock:
-            held, self._held, self.ready = self._held, None, None
+            held, self.ready = self.hand.drop(), None
             flight = self._live_flight()
             self._flight = None
-            self._rejected = max(self._rejected, held.generation if held else 0)
             self._step_ups = StepUps(None if self.target.step_up else self.target.scopes, self.policy)
             self.failures.clear()
             self._forced_mono = float("-inf")
@@ -347,11 +345,14 @@ class Source:
     def stored(self) -> Held | None:
         """What the store has for this identity; None unless it fits."""
         signer = self.binding.signer()  # first: it tells the shelf the token's name
-        return self.placed(self.shelf.token(), signer)
+        record = self.shelf.token()
+        if record is not None:
+            self.hand.heard_of(record.generation)
+        return self.placed(record, signer)
 
     def placed(self, record: TokenRecord | None, signer: Signer | None) -> Held | None:
         """A stored token on the clocks of this process; None unless it fits."""
-        if record is None or record.generation <= self._rejected or not self._fits(record, signer):
+        if record is None or self.hand.refuses(record.access_token) or not self._fits(record, signer):
             return None
         key = None if signer is None or record.key_algorithm is None else proof_key(signer, (record.key_algorithm,))
         return hold(record, self.world.now(), self.policy, self.share(), key)
@@ -390,33 +391,32 @@ class Source:
         """The store has been asked; what it had, if that is newer than ours."""
         with self.pool.lock:
             self._loaded = True
-            news = held is not None and self._take(held)
+            news = held is not None and self.hand.prefers(held, self.world.now())
+            if news and held is not None:
+                self._hold(held)
             if held is not None and held.record.refresh_token is None:
-                self._spent = max(self._spent, held.generation)  # somebody has taken it to spend it
+                self.hand.spend(held)  # somebody has taken its refresh token to spend it
         if news and held is not None:
             self.world.notice(token_loaded(held, self.world.now()))
 
     def refresh_token(self, issuer: str) -> Secret | None:
         """What the next token is to be asked for with at that server, if the last one came with something for it."""
-        record = self._held.record if self._held else None
-        if record is None or record.refresh_token is None or record.issuer != issuer:
+        held, refresh_token = self.held, self.hand.refresh_token
+        if held is None or refresh_token is None or held.record.issuer != issuer:
             return None
         if self._epoch != self.pool.epoch and not self.shelf.shared:
             return None  # a forked child has a copy of it, and nothing to agree by with its parent on who spends it
-        return None if record.generation <= self._spent else Secret(record.refresh_token)
+        return Secret(refresh_token)
 
     def refresh_refused(self) -> None:
         """The refresh token at hand is not to be used again."""
-        self._spent = self._held.generation if self._held else self._spent
+        if self.held is not None:
+            self.hand.spend(self.held)
 
     def scopes_refused(self, scopes: Scopes) -> None:
         """The authorization server does not give these."""
         with self.pool.lock:
             self._step_ups.refused(scopes, self.world.now())
-
-    def usable(self, held: Held, now: Instant) -> bool:
-        """Whether that token can be served: alive, and not refused by the resource."""
-        return held.generation > self._rejected and decide(held, now) in {State.FRESH, State.STALE}
 
     @property
     def secrets(self) -> tuple[Secret, ...]:
@@ -426,7 +426,7 @@ class Source:
     @property
     def held(self) -> Held | None:
         """The newest token, whatever its state."""
-        return self._held
+        return self.hand.held
 
     @property
     def renewing(self) -> bool:
@@ -435,14 +435,9 @@ class Source:
             return self._live_flight() is not None
 
     @property
-    def rejected(self) -> int:
-        """The newest generation that the resource refused."""
-        return self._rejected
-
-    @property
     def can_ask_first(self) -> bool:
         """Whether it is known what to ask for, so that a token can be fetched before the first request."""
-        return self.target.scopes is not None or self.challenge is not None or self._held is not None
+        return self.target.scopes is not None or self.challenge is not None or self.held is not None
 
     def landed(self, flight: Flight, outcome: Held | GatepassError, failure: GatepassError | None = None) -> bool:
         """The flight is over: everybody aboard gets its outcome. Whether that was wanted still.
@@ -455,7 +450,7 @@ class Source:
         with self.pool.lock:
             wanted = not flight.called_off
             if wanted and isinstance(outcome, Held):
-                self._take(outcome)
+                self._hold(outcome)
             if self._flight is flight:
                 self._flight = None
             waiters, flight.waiters = flight.waiters, set()
@@ -465,10 +460,19 @@ class Source:
         self._say_farewell()
         return wanted
 
+    def minting(self, now: Instant) -> None:
+        """A token is about to be asked for. If the resource forces that, the next time has to wait."""
+        if self._refused:
+            self._forced_mono = now.mono
+
     def failed(self, error: GatepassError) -> tuple[GatepassError, float]:
         """A mint failed. The error with the time of the next try, and how long that is away in seconds."""
         now = self.world.now()
         return self.failures.add(error, now, remaining_s=self._remaining_s(now), share=self.share())
+
+    def pause_s(self, wait_s: float) -> float:
+        """How long all who share the token at hand wait, where one has failed and waits for so many seconds."""
+        return pause_s(wait_s, remaining_s=self._remaining_s(self.world.now()), policy=self.policy)
 
     # How the state moves. The lock is held.
 
@@ -481,21 +485,22 @@ class Source:
     def _may_force(self, now: Instant) -> bool:
         return now.mono - self._forced_mono >= self.policy.forced_interval_s
 
-    def _force(self, now: Instant) -> Flight:
+    def _force(self) -> Flight:
         """A renewal because the resource refused: its authorization server may have moved, so look again."""
-        self._forced_mono = now.mono
         self.discovery = None
         self.rediscover = True
         self._flight = Flight(self)
         return self._flight
 
-    def _take(self, held: Held) -> bool:
-        """A newer generation replaces what is held; an older one never does. Whether this one does."""
-        if self._held is not None and held.generation <= self._held.generation:
-            return False
-        self._held, self._epoch = held, self.pool.epoch
-        self.ready = held if held.generation > self._rejected else None
-        return True
+    def _hold(self, held: Held) -> None:
+        self.hand.hold(held)
+        self._epoch = self.pool.epoch
+        self.ready = None if self._refused else held
+
+    @property
+    def _refused(self) -> bool:
+        """Whether the resource refused the token at hand."""
+        return self.held is not None and self.hand.refuses(self.held.record.access_token)
 
     def leave(self, waiter: Waiter) -> None:
         with self.pool.lock:
@@ -517,7 +522,7 @@ class Source:
         return UnreachableError(msg, code="deadline", retryable=True, retry_at=self.world.now().wall)
 
     def _remaining_s(self, now: Instant) -> float:
-        held = self._held
+        held = self.held
         if held is None:
             return 0.0
         return max(0.0, min(held.usable_until.mono - now.mono, held.usable_until.wall - now.wall))

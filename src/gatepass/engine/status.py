@@ -71,7 +71,7 @@ def status_of(source: Source) -> Status:
     except GatepassError as failure:
         stored, trouble = None, failure.again()
     now, held, failures = source.world.now(), source.held, source.failures
-    if stored is not None and (held is None or stored.generation > held.generation):
+    if stored is not None and source.hand.prefers(stored, now):
         held = stored
     status = Status(
         state=_state(source, held, now),
@@ -104,6 +104,6 @@ def _with_token(status: Status, held: Held, now: Instant, failures: Failures) ->
 
 
 def _state(source: Source, held: Held | None, now: Instant) -> _State:
-    if held is not None and held.generation <= source.rejected:
+    if held is not None and source.hand.refuses(held.record.access_token):
         return "rejected"
     return decide(held, now).value

@@ -268,7 +268,7 @@ class Auth(httpx2.Auth):
             Whether it is worth sending the request again: a renewal is forced once in five seconds at the most.
         """
         held = self._source.held
-        return held is not None and (held.record.access_token != token or self._source.reject(held.generation))
+        return held is not None and (held.record.access_token != token or self._source.reject(held))
 
     def nonce_given(self, nonce: str) -> None:
         """Say that the resource gave a nonce for DPoP proofs (its header ``DPoP-Nonce``, RFC 9449 §9).

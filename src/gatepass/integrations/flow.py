@@ -1,7 +1,7 @@
 """How one request gets in: written once, driven by synchronous and asynchronous clients, of httpx2 and of httpx.
 
     covered by the resource? -> a token at hand (or a bare request, whose 401 says what to ask for)
-                             -> send -> 401? -> one renewal, one replay
+                             -> send -> 401? -> another token: one that others have, or one renewal; a replay for each
                                         403? -> a token with more scopes, a replay for each
                                      -> whatever comes is the caller's
 
@@ -50,6 +50,8 @@ _UNAUTHORIZED = 401
 _FORBIDDEN = 403
 _REFUSALS = (_UNAUTHORIZED, _FORBIDDEN)
 _NONCE_WANTED, _PROOF_REFUSED = "use_dpop_nonce", "invalid_dpop_proof"
+_REPLAYS = 2
+"""With a token that others have kept meanwhile, and with a new one if that was refused, too. There is one renewal."""
 _MARK = "gatepass"
 _SHORTEST_MASKED = 8
 """Shorter than any token that is worth the name, and long enough not to stand in a challenge by chance."""
@@ -75,15 +77,16 @@ class _Tried:
         once: its body can be sent only once.
         nonce: what stood in its last proof.
         nonce_given: it was sent again with a nonce that the resource had given.
-        renewed: it was sent again with a renewed token.
+        replays: how often it was sent again with another token.
     """
 
-    __slots__ = ("nonce", "nonce_given", "once", "renewed")
+    __slots__ = ("nonce", "nonce_given", "once", "replays")
 
     def __init__(self, *, once: bool) -> None:
         self.once = once
         self.nonce: str | None = None
-        self.nonce_given = self.renewed = False
+        self.nonce_given = False
+        self.replays = 0
 
 
 class _Proven(NamedTuple):
@@ -221,11 +224,11 @@ def _another(source: Source, request: Request, response: Response, held: Held, t
         return held if again else None
     if response.status_code == _FORBIDDEN:
         return None if tried.once else (yield from _stronger(source, request, challenge, held))
-    if not tried.renewed:
+    if not tried.replays:
         source.challenged(challenge)
-    if not source.reject(held.generation) or tried.renewed or tried.once:
+    if not source.reject(held) or tried.replays == _REPLAYS or tried.once:
         return None
-    tried.renewed = True
+    tried.replays += 1
     return (yield TOKEN)
 
 

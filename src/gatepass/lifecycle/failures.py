@@ -77,9 +77,9 @@ class Failures:
         self.latest_at = now.wall
         return error, wait_s
 
-    def postpone(self, now: Instant) -> None:
-        """While the token at hand is good, look again only now and then."""
-        self.not_before_mono = now.mono + self._policy.back_off_first_s
+    def postpone(self, now: Instant, wait_s: float | None = None) -> None:
+        """While the token at hand is good, look again only now and then; or after so many seconds."""
+        self.not_before_mono = now.mono + (self._policy.back_off_first_s if wait_s is None else wait_s)
 
     def standing(self, now: Instant) -> GatepassError | None:
         """A final failure that still stands: asking again would bring the same answer."""

@@ -17,7 +17,7 @@ from gatepass.dpop import ProofKey, token_hash
 if TYPE_CHECKING:
     from gatepass.lifecycle.record import TokenRecord
 
-__all__ = ["Held", "Policy", "State", "asked_for", "back_off_s", "decide", "hold", "negative_memory_s"]
+__all__ = ["Held", "Policy", "State", "asked_for", "back_off_s", "decide", "hold", "negative_memory_s", "pause_s"]
 
 
 class State(enum.Enum):
@@ -154,6 +154,17 @@ def back_off_s(
         floor = policy.back_off_floor_s
     spread = max(ceiling, policy.retry_after_spread * asked)  # all were told the same, and must not come back at once
     return asked + max(share * spread, floor)
+
+
+def pause_s(wait_s: float, *, remaining_s: float, policy: Policy) -> float:
+    """How long all who share a token that still serves leave the authorization server alone after one failed.
+
+    Args:
+        wait_s: how long the one waits who failed.
+        remaining_s: what is left of the token's usable life.
+        policy: the limits.
+    """
+    return min(remaining_s, max(wait_s, min(policy.back_off_cap_s, policy.back_off_share * remaining_s)))
 
 
 def negative_memory_s(failures: int, policy: Policy) -> float:

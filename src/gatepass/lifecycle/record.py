@@ -1,4 +1,4 @@
-"""What is stored, as bytes: a token, what was discovered, the challenge of a resource, a registration, a key.
+"""What is stored, as bytes: a token, what was discovered, the challenge of a resource, a registration, a key, a pause.
 
 A record says when things happened (epoch seconds) and how long they last; when to renew is decided on load, by each
 process for itself.
@@ -12,7 +12,7 @@ import msgspec
 
 from gatepass.errors import StoreError
 
-__all__ = ["GeneratedKey", "TokenRecord", "decode", "encode"]
+__all__ = ["GeneratedKey", "Pause", "TokenRecord", "decode", "encode"]
 
 Record = TypeVar("Record")
 
@@ -69,6 +69,16 @@ class GeneratedKey(msgspec.Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return "GeneratedKey(***)"
+
+
+class Pause(msgspec.Struct, frozen=True, kw_only=True):
+    """The authorization server failed one who shares a token: whoever still has that can wait, too.
+
+    Attributes:
+        until: until when, in epoch seconds.
+    """
+
+    until: float
 
 
 def encode(record: object) -> bytes:
