@@ -5,6 +5,7 @@ from __future__ import annotations
 from jar import Clock, Fragile, Jar, served, waiting
 
 from gatepass.errors import RemoteError, UnreachableError
+from gatepass.lifecycle.record import Pause
 
 EVERYTHING = {"read", "write", "acquire"}
 BUSY = RemoteError("The server is busy.", code="token_endpoint_busy", status=503, retryable=True)
@@ -185,8 +186,8 @@ def test_a_pause_that_a_wrong_clock_has_said_is_passed_over() -> None:
     one, two, _ = two_jars()
     one.token()
     two.token()
-    one.source.shelf.keep_pause(one.clock.wall + 100_000.0)
     two.advance(800)
+    one.source.shelf.keep_pause(Pause(began_at=one.clock.wall + 4000.0, lasts_s=60.0))
     two.call()
     two.pump()
     assert served(two.call()).generation == 2

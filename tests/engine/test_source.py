@@ -617,8 +617,16 @@ def test_while_the_metadata_can_not_be_read_again_what_is_known_stays_in_use() -
     jar.token()
     jar.world.metadata_down = True
     jar.advance(7195)
-    assert jar.token().generation == 2
-    assert "discovery_failed" in [notice.code for notice in jar.world.notices]
+    jar.profile.answers = [DOWN]
+    caller = waiting(jar.call())
+    jar.advance(5)
+    assert served(caller.outcome).generation == 2
+    failures = [notice for notice in jar.world.notices if notice.code == "discovery_failed"]
+    assert len(failures) == 1, "it was tried again within the minute"
+    jar.world.metadata_down = False
+    jar.advance(7195)
+    assert jar.token().generation == 3
+    assert jar.world.discoveries == 2
 
 
 def test_a_challenge_just_given_is_not_replaced_by_one_that_was_kept() -> None:

@@ -23,8 +23,9 @@ from gatepass.lifecycle.policy import (
     hold,
     negative_memory_s,
     pause_s,
+    still_paused_s,
 )
-from gatepass.lifecycle.record import TokenRecord
+from gatepass.lifecycle.record import Pause, TokenRecord
 
 POLICY = Policy()
 START = Instant(wall=1_700_000_000.0, mono=5_000.0)
@@ -205,6 +206,15 @@ def test_a_token_was_asked_for_with_scopes_if_it_was_with_all_of_them(
 ) -> None:
     record = msgspec.structs.replace(a_record(), requested=requested)
     assert asked_for(hold(record, START, POLICY, 0.0), scopes) is expected
+
+
+@pytest.mark.parametrize(
+    ("age_s", "left_s"), [(0.0, 60.0), (59.0, 1.0), (60.0, 0.0), (3600.0, -3540.0), (-60.0, 60.0), (-61.0, 0.0)]
+)
+def test_a_pause_ends_by_itself_and_one_from_the_future_tells_of_a_wrong_clock(age_s: float, left_s: float) -> None:
+    now = Instant(wall=1_700_000_000.0, mono=0.0)
+    pause = Pause(began_at=now.wall - age_s, lasts_s=60.0)
+    assert still_paused_s(pause, now, Policy()) == left_s
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """The flight: one renewal of one token, from the moment somebody wants it until everybody aboard has the outcome.
 
-    load what others kept -> (still fails as before?) -> take the lease -> discover -> mint -> keep it -> land
+    load what others kept -> (has it just failed?) -> take the lease -> discover -> mint -> keep it -> land
 
 It belongs to the engine, not to a caller: cancelling a caller changes nothing. It runs on a worker, and where it has to
 wait it goes back into the queue.
@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from contextlib import suppress
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from gatepass.core.world import Notice
 from gatepass.discovery import discover
@@ -28,8 +30,8 @@ from gatepass.engine.wording import (
     without_steps,
 )
 from gatepass.errors import ConfigurationError, GatepassError, RemoteError, SignInRequiredError, StoreError
-from gatepass.lifecycle.policy import Held, State, asked_for, decide, hold
-from gatepass.lifecycle.record import TokenRecord
+from gatepass.lifecycle.policy import Held, State, asked_for, decide, hold, pause_s, still_paused_s
+from gatepass.lifecycle.record import Pause, TokenRecord
 from gatepass.profiles.base import Known
 from gatepass.profiles.obtain import obtain, renew, scopes_wanted
 from gatepass.protocol.scope import union
@@ -54,6 +56,8 @@ _LOOK_AGAIN_S = 1.0
 """While a failure is waited out: how far apart the looks into a shared store are."""
 _LEASE_S = 5.0
 """Longer than a renewal takes, shorter than a caller's patience: a holder that died delays nobody past its deadline."""
+_MAKE_DO_S = 60.0
+"""How long metadata that has expired, and can't be read again, stays in use until that is tried once more."""
 _REQUESTS_OF_A_RENEWAL = 3
 """The request, once more with a nonce, once more where the endpoint has moved to."""
 
@@ -245,10 +249,12 @@ class Flight:
             or not asked_for(held, self.needs)
         ):
             return False
-        pause_s = source.shelf.pause_until() - now.wall
-        if not 0 < pause_s <= source.policy.retry_after_cap_s:  # long over, or said by a clock that is wrong
+        pause = source.shelf.pause()
+        wait_s = 0.0 if pause is None else still_paused_s(pause, now, source.policy)
+        if wait_s <= 0:
             return False
-        source.failures.postpone(now, pause_s + source.share() * source.policy.back_off_first_s)
+        wait_s = min(wait_s, source.remaining_s(now)) + source.share() * source.policy.back_off_first_s
+        source.failures.postpone(now, wait_s)
         self._land(held)
         return True
 
@@ -422,6 +428,8 @@ class Flight:
             if known is None or not failure.retryable:
                 raise
             source.world.notice(still_known(failure))
+            known = msgspec.structs.replace(known, fetched_at=source.world.now().wall, cache_s=_MAKE_DO_S)
+            source.discovery = known
             return known
         self._check_same_issuer(found)
         self._learn(found)
@@ -507,7 +515,8 @@ class Flight:
         held = source.held
         if held is not None and source.hand.usable(held, now):
             if error.retryable and source.shelf.shared:
-                source.shelf.keep_pause(now.wall + source.pause_s(wait_s))
+                lasts_s = pause_s(wait_s, remaining_s=source.remaining_s(now), policy=source.policy)
+                source.shelf.keep_pause(Pause(began_at=now.wall, lasts_s=lasts_s))
             source.world.notice(still_usable(error))
             source.landed(self, held, error)
         else:

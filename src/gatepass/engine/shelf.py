@@ -194,14 +194,13 @@ class Shelf:
         if challenge != self._kept_challenge and self._keep(self._challenge, encode(challenge)):
             self._kept_challenge = challenge
 
-    def pause_until(self) -> float:
-        """Until when whoever has a token leaves the authorization server alone, in epoch seconds; 0 if nobody said."""
-        kept = self._read(self._pause, Pause)
-        return 0.0 if kept is None else kept.until
+    def pause(self) -> Pause | None:
+        """How long whoever has a token is to leave the authorization server alone, if it failed one who shares it."""
+        return self._read(self._pause, Pause)
 
-    def keep_pause(self, until: float) -> None:
+    def keep_pause(self, pause: Pause) -> None:
         """Let those who share the store know that the authorization server has failed."""
-        self._keep(self._pause, encode(Pause(until=until)))
+        self._keep(self._pause, encode(pause))
 
     def drop_token(self) -> None:
         """Forget the token, and the key that was made for it.

@@ -26,7 +26,7 @@ from gatepass.errors import GatepassError, UnreachableError
 from gatepass.keys.thumbprint import thumbprint
 from gatepass.lifecycle.failures import Failures
 from gatepass.lifecycle.hand import Hand, same
-from gatepass.lifecycle.policy import Held, Policy, State, asked_for, decide, hold, pause_s
+from gatepass.lifecycle.policy import Held, Policy, State, asked_for, decide, hold
 from gatepass.lifecycle.step_up import StepUps
 from gatepass.protocol.scope import Scopes, union
 from gatepass.protocol.urls import covers, origin
@@ -418,6 +418,13 @@ class Source:
         with self.pool.lock:
             self._step_ups.refused(scopes, self.world.now())
 
+    def remaining_s(self, now: Instant) -> float:
+        """What is left of the usable life of the token at hand, in seconds; 0 if there is none."""
+        held = self.held
+        if held is None:
+            return 0.0
+        return max(0.0, min(held.usable_until.mono - now.mono, held.usable_until.wall - now.wall))
+
     @property
     def secrets(self) -> tuple[Secret, ...]:
         """Every secret that a token request depends on."""
@@ -468,11 +475,7 @@ class Source:
     def failed(self, error: GatepassError) -> tuple[GatepassError, float]:
         """A mint failed. The error with the time of the next try, and how long that is away in seconds."""
         now = self.world.now()
-        return self.failures.add(error, now, remaining_s=self._remaining_s(now), share=self.share())
-
-    def pause_s(self, wait_s: float) -> float:
-        """How long all who share the token at hand wait, where one has failed and waits for so many seconds."""
-        return pause_s(wait_s, remaining_s=self._remaining_s(self.world.now()), policy=self.policy)
+        return self.failures.add(error, now, remaining_s=self.remaining_s(now), share=self.share())
 
     # How the state moves. The lock is held.
 
@@ -520,12 +523,6 @@ class Source:
         last = f" The last attempt: {self.failures.last}" if self.failures.last is not None else ""
         msg = f"No token within {patience_s:g} s; the request for one goes on.{last}"
         return UnreachableError(msg, code="deadline", retryable=True, retry_at=self.world.now().wall)
-
-    def _remaining_s(self, now: Instant) -> float:
-        held = self.held
-        if held is None:
-            return 0.0
-        return max(0.0, min(held.usable_until.mono - now.mono, held.usable_until.wall - now.wall))
 
     def __reduce__(self) -> NoReturn:
         msg = "A Source can't be pickled or copied: it holds secrets."

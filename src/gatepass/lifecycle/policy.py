@@ -15,9 +15,20 @@ from gatepass.core.world import Instant
 from gatepass.dpop import ProofKey, token_hash
 
 if TYPE_CHECKING:
-    from gatepass.lifecycle.record import TokenRecord
+    from gatepass.lifecycle.record import Pause, TokenRecord
 
-__all__ = ["Held", "Policy", "State", "asked_for", "back_off_s", "decide", "hold", "negative_memory_s", "pause_s"]
+__all__ = [
+    "Held",
+    "Policy",
+    "State",
+    "asked_for",
+    "back_off_s",
+    "decide",
+    "hold",
+    "negative_memory_s",
+    "pause_s",
+    "still_paused_s",
+]
 
 
 class State(enum.Enum):
@@ -165,6 +176,12 @@ def pause_s(wait_s: float, *, remaining_s: float, policy: Policy) -> float:
         policy: the limits.
     """
     return min(remaining_s, max(wait_s, min(policy.back_off_cap_s, policy.back_off_share * remaining_s)))
+
+
+def still_paused_s(pause: Pause, now: Instant, policy: Policy) -> float:
+    """How much longer a pause lasts; 0 or less if it is over, or begins in a future that tells of a wrong clock."""
+    age_s = now.wall - pause.began_at
+    return pause.lasts_s - max(0.0, age_s) if age_s >= -policy.clock_back_s else 0.0
 
 
 def negative_memory_s(failures: int, policy: Policy) -> float:

@@ -75,10 +75,12 @@ class Pause(msgspec.Struct, frozen=True, kw_only=True):
     """The authorization server failed one who shares a token: whoever still has that can wait, too.
 
     Attributes:
-        until: until when, in epoch seconds.
+        began_at: since when, in epoch seconds.
+        lasts_s: for how long.
     """
 
-    until: float
+    began_at: float
+    lasts_s: float
 
 
 def encode(record: object) -> bytes:
