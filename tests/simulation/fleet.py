@@ -262,7 +262,6 @@ class Process(Life):
         asking: its last request for a token.
         asks_since: since when its job at work asks servers, if one does.
         gave_up_at: when it last had waited for an answer in vain.
-        forced_at: when a refusal last made it look for another token.
         hung_at: when it last hung.
     """
 
@@ -275,7 +274,7 @@ class Process(Life):
         self.waiting: dict[Caller, None] = {}
         self.asking: Asking | None = None
         self.asks_since: float | None = None
-        self.gave_up_at = self.forced_at = self.hung_at = float("-inf")
+        self.gave_up_at = self.hung_at = float("-inf")
         self.around = around
         self._hub = around.hub
         self._calls = worker.calls
@@ -412,10 +411,7 @@ class Process(Life):
         self.around.watch.refused(self, held)
         call.refused.append(held.record.access_token)
         self.source.challenged(CHALLENGE)
-        renews = self.source.reject(held)
-        if renews:
-            self.forced_at = self._hub.now
-        if not renews or len(call.refused) > REPLAYS:
+        if not self.source.reject(held) or len(call.refused) > REPLAYS:
             self.around.watch.call_failed(self, call, GatepassError("The resource said 401.", code="unauthorized"))
             return
         call.began = self._hub.now

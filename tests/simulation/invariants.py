@@ -1,8 +1,7 @@
 """What must never happen, one function each; and the exceptions, each a function with its reason.
 
 An invariant answers with what is wrong, if anything is, and with the reasons for which it may be. What has a reason is
-counted under it; what has none ends the run. A reason that begins with KNOWN is a flaw of the engine that is known and
-not mended yet: whoever mends it deletes the reason.
+counted under it; what has none ends the run.
 """
 
 from __future__ import annotations
@@ -43,8 +42,6 @@ LOOK_S = 1.0
 """How long the look into the store may take that comes before a request."""
 GIVING_UP_S = 1.5
 """How long after a request without an answer an engine looks into the store again."""
-FORCED_S = 5.0
-"""How far apart renewals are that a refusal forces."""
 CLOCK_S = 15.0
 """A clock that is further off is wrong; a record may be dated by as much before its token was issued."""
 
@@ -167,11 +164,6 @@ def it_waits_for_an_answer_itself(failure: Failure) -> bool:
     return waits or process.gave_up_at > failure.now - GIVING_UP_S
 
 
-def it_was_forced_just_now(failure: Failure) -> bool:
-    """Against a resource that refuses everything, there is one renewal in so many seconds."""
-    return failure.error.code == "unauthorized" and failure.now < failure.process.forced_at + FORCED_S
-
-
 _OF_A_TOKEN_AT_HAND: dict[str, Callable[[Failure], bool]] = {
     "its clock is wrong": its_clock_is_wrong,
     "the clock was wrong that dated it": the_clock_was_wrong_that_dated_it,
@@ -210,7 +202,6 @@ def the_holder_of_the_lease_is_gone(failure: Failure) -> bool:
 
 _OF_A_LATE_FAILURE: dict[str, Callable[[Failure], bool]] = {
     "the holder of the lease is gone, and it lasts longer than the patience": the_holder_of_the_lease_is_gone,
-    "a refusal has made it look for another token just now": it_was_forced_just_now,
 }
 
 
