@@ -44,6 +44,28 @@ def test_a_task_is_warm_in_the_same_way(mcp_server, backend):
     assert auth.status().state == "fresh"
 
 
+def test_a_token_that_would_end_too_soon_is_renewed_first_and_no_other(auth_server, mcp_server):
+    auth = auth_for(mcp_server)
+    first = auth.token()
+    auth.warm(min_ttl_s=60)
+    assert auth.token() == first
+    auth.warm(min_ttl_s=86_400)
+    second = auth.token()
+    assert second != first
+    assert auth_server.count("token") == 2
+    auth_server.trouble = Trouble(status=400, body={"error": "unauthorized_client"})
+    with pytest.raises(gatepass.RemoteError):
+        auth.warm(min_ttl_s=86_400)
+
+
+@BACKENDS
+def test_a_task_has_a_token_renewed_that_would_end_too_soon(mcp_server, backend):
+    auth = auth_for(mcp_server)
+    first = auth.token()
+    anyio.run(auth.awarm, 86_400, backend=backend)
+    assert auth.token() != first
+
+
 def test_a_program_that_can_not_get_warm_hears_why(auth_server, mcp_server):
     auth_server.trouble = Trouble(status=401, body={"error": "invalid_client"})
     with pytest.raises(gatepass.RemoteError) as failure:

@@ -11,6 +11,7 @@ import typer
 from gatepass.cli.span import seconds
 from gatepass.cli.spinner import spinning
 from gatepass.cli.voice import note
+from gatepass.lifecycle.record import ttl_at
 
 if TYPE_CHECKING:
     from gatepass.cli.access import Access
@@ -46,12 +47,12 @@ def issued(access: Access, min_ttl_s: float | None, voice: Voice) -> TokenRecord
         GatepassError: there is no token, or it could not be renewed; the reason.
     """
     with spinning(f"Waiting for a token for {access.auth.resource} ...", voice):
-        record = _at_hand(access)
-        if min_ttl_s is None or _left_s(record) >= min_ttl_s:
-            return record
-        access.auth.rejected(record.access_token)  # what makes an `Auth` renew before it would
-        record = _at_hand(access)
-    if _left_s(record) < min_ttl_s:
+        access.auth.warm(min_ttl_s or 0.0)
+        held = access.auth._source.held  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # of our own house
+    assert held is not None  # noqa: S101 - `warm` has seen to it
+    record = held.record
+    ttl_s = ttl_at(record, time.time())
+    if min_ttl_s is not None and ttl_s is not None and ttl_s < min_ttl_s:
         note(voice, f"A token of this server lives for {record.lifetime_s:g} s only, less than --min-ttl asks for.")
     return record
 
@@ -71,15 +72,3 @@ def timestamp(epoch_s: float | None) -> str | None:
     if epoch_s is None:
         return None
     return datetime.fromtimestamp(epoch_s, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-
-
-def _at_hand(access: Access) -> TokenRecord:
-    access.auth.warm()
-    held = access.auth._source.held  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # of our own house
-    assert held is not None  # noqa: S101 - `warm` has seen to it
-    return held.record
-
-
-def _left_s(record: TokenRecord) -> float:
-    end = expires_at(record)
-    return float("inf") if end is None else end - time.time()

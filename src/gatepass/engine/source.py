@@ -27,6 +27,7 @@ from gatepass.keys.thumbprint import thumbprint
 from gatepass.lifecycle.failures import Failures
 from gatepass.lifecycle.hand import Hand, same
 from gatepass.lifecycle.policy import Held, Policy, State, asked_for, decide, hold
+from gatepass.lifecycle.record import TokenRecord, ttl_at
 from gatepass.lifecycle.step_up import StepUps
 from gatepass.protocol.scope import Scopes, union
 from gatepass.protocol.urls import covers, origin
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     from gatepass.discovery import Discovery
     from gatepass.engine.pool import Pool
     from gatepass.engine.world import RealWorld
-    from gatepass.lifecycle.record import TokenRecord
     from gatepass.profiles.base import Profile
     from gatepass.protocol.challenge import ResourceChallenge
     from gatepass.stores.base import Store
@@ -104,25 +104,28 @@ class Source:
 
     # What callers do.
 
-    def get(self, patience_s: float, needs: Scopes = ()) -> Held:
+    def get(self, patience_s: float, needs: Scopes = (), min_ttl_s: float = 0.0) -> Held:
         """A usable token, made if need be; blocks the calling thread.
 
         Args:
             patience_s: how long to wait for one, in seconds.
             needs: the scopes that it must have been asked for with.
+            min_ttl_s: how long it is to live from now on, in seconds, if the server gives such.
 
         Raises:
             GatepassError: no token could be had; the reason.
         """
-        return _made(self._wait(patience_s, needs=needs))
+        held = _made(self._wait(patience_s, needs=needs))
+        return _made(self._wait(patience_s, needs=needs)) if self._outlived(held, min_ttl_s) else held
 
     def get_or_bare(self, patience_s: float) -> Held | None:
         """As `get`; but None while nothing says which scopes to ask for, so that a bare request should go first."""
         return self._wait(patience_s, bare_ok=True)
 
-    async def aget(self, patience_s: float, needs: Scopes = ()) -> Held:
+    async def aget(self, patience_s: float, needs: Scopes = (), min_ttl_s: float = 0.0) -> Held:
         """As `get`, for a task of asyncio or trio."""
-        return _made(await self._await(patience_s, needs=needs))
+        held = _made(await self._await(patience_s, needs=needs))
+        return _made(await self._await(patience_s, needs=needs)) if self._outlived(held, min_ttl_s) else held
 
     async def aget_or_bare(self, patience_s: float) -> Held | None:
         """As `get_or_bare`, for a task of asyncio or trio."""
@@ -249,6 +252,23 @@ class Source:
         if flight is not None:
             flight.launch()
         return flight is not None
+
+    def _outlived(self, held: Held, min_ttl_s: float) -> bool:
+        """Whether that token ends before it is needed no longer. Then it is used no more, and the next one is made."""
+        ttl_s = ttl_at(held.record, self.world.now().wall)
+        if min_ttl_s <= 0 or ttl_s is None or ttl_s >= min_ttl_s:
+            return False
+        with self.pool.lock:
+            self.hand.refuse(held)
+            self.ready = None
+            flight = self._live_flight()
+            if flight is None and not self.closed:
+                flight = self._flight = Flight(self)
+            if flight is not None:
+                flight.wanted = flight.awaited = True
+        if flight is not None:
+            flight.launch()
+        return True
 
     def step_up(self, held: Held, challenge: ResourceChallenge, operation: str) -> Scopes | None:
         """The resource wants more scopes than the token has (RFC 6750 §3.1): those to ask for, or None if it is no use.

@@ -171,17 +171,21 @@ class Auth(httpx2.Auth):
             self._source.used(held)
         return held.record.access_token
 
-    def warm(self) -> None:
+    def warm(self, min_ttl_s: float = 0.0) -> None:
         """Have a token ready before the first request needs it.
+
+        Args:
+            min_ttl_s: have it renewed first if it would end in less than so many seconds. Where the server gives none
+                that lives longer, there is a new one all the same.
 
         Raises:
             GatepassError: there is none; the reason.
         """
-        self._source.get(self._deadline_s)
+        self._source.get(self._deadline_s, min_ttl_s=min_ttl_s)
 
-    async def awarm(self) -> None:
+    async def awarm(self, min_ttl_s: float = 0.0) -> None:
         """As `warm`, for asyncio and trio."""
-        await self._source.aget(self._deadline_s)
+        await self._source.aget(self._deadline_s, min_ttl_s=min_ttl_s)
 
     def status(self) -> Status:
         """Where the token stands, here and in the store. Nothing is renewed."""

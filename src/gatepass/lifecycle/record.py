@@ -12,7 +12,7 @@ import msgspec
 
 from gatepass.errors import StoreError
 
-__all__ = ["GeneratedKey", "Pause", "TokenRecord", "decode", "encode"]
+__all__ = ["GeneratedKey", "Pause", "TokenRecord", "decode", "encode", "ttl_at"]
 
 Record = TypeVar("Record")
 
@@ -56,6 +56,11 @@ class TokenRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return f"TokenRecord(generation={self.generation}, issuer={self.issuer!r}, resource={self.resource!r})"
+
+
+def ttl_at(record: TokenRecord, wall: float) -> float | None:
+    """How much longer the server takes the token, in seconds from a moment (epoch seconds); None if it did not say."""
+    return None if record.lifetime_s is None else record.obtained_at + record.lifetime_s - wall
 
 
 class GeneratedKey(msgspec.Struct, frozen=True, kw_only=True):
