@@ -131,7 +131,7 @@ def test_one_that_comes_back_was_first_presented_by_a_process_that_was_killed(ki
         with at_work(place.auth):
             kill_those_with_the_lease(place, dice())
         assert isinstance(place.auth.token(), str)  # everything goes on
-        place.fleet.dismiss(warnings=("The refresh token is refused", "There is no token"))
+        place.fleet.dismiss(warnings=("The refresh token is refused", "There is no token", "The renewal failed"))
 
         killed = {member.number for member in place.fleet.killed}
         bereaved = [member for member in place.fleet.killed if died_with_a_refresh_token(member)]
