@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from jar import Clock, Fragile, Jar, served, waiting
+from jar import Caller, Clock, Fragile, Jar, served, waiting
 
 from gatepass.errors import RemoteError, UnreachableError
 from gatepass.lifecycle.record import Pause
+from gatepass.stores.base import Lease
 
 EVERYTHING = {"read", "write", "acquire"}
 BUSY = RemoteError("The server is busy.", code="token_endpoint_busy", status=503, retryable=True)
@@ -122,6 +123,31 @@ def test_a_lease_that_discovery_has_outlasted_is_taken_again_and_what_others_hav
     one.world.while_discovering = others
     assert one.token().record == two.token().record
     assert one.mints == 0
+
+
+def test_whoever_hears_the_outcome_finds_the_lease_given_back() -> None:
+    one, other, store = two_jars()
+    acquire, name, leases = store.acquire, one.source.shelf.names[0], []
+
+    class Looking(Caller):
+        __slots__ = ()
+
+        def _wake(self) -> None:
+            leases.append(store.holder(name))
+
+    def late(name: str, owner: str, ttl_s: float) -> Lease | None:
+        store.acquire = acquire  # type: ignore[method-assign]
+        other.token()
+        return acquire(name, owner, ttl_s)
+
+    for comes_late in (True, False):
+        store.acquire = late if comes_late else acquire  # type: ignore[method-assign]
+        caller = waiting(one.source.join(Looking, 10.0, bare_ok=False))
+        one.pump()
+        assert caller.done
+        one.advance(995)
+    assert (one.mints, other.mints) == (1, 1)
+    assert leases == [None, None]
 
 
 def test_whose_attempt_has_failed_looks_for_what_others_have_made_meanwhile() -> None:

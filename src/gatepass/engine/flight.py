@@ -149,7 +149,7 @@ class Flight:
                 self._give_back()
                 self._fail(failure)
         except BaseException as leaving:  # a bug, or Ctrl-C in a thread that mints for want of workers
-            self._land(bug_of_ours(leaving))  # leave nobody behind
+            self._source.landed(self, bug_of_ours(leaving))  # leave nobody behind; the lease lapses in its time
             raise
         finally:
             with self._source.pool.lock:
@@ -301,10 +301,7 @@ class Flight:
     def _renewed_meanwhile(self, now: Instant) -> bool:
         """Between the look into the store and the lease, the last holder may have finished."""
         self._load()
-        if not self._serve(now):
-            return False
-        self._give_back()
-        return True
+        return self._serve(now)
 
     def _spends(self) -> bool:
         """Whether this renewal uses up a refresh token."""
@@ -545,6 +542,7 @@ class Flight:
             self._again_in(0)
 
     def _land(self, outcome: Held | GatepassError) -> None:
+        self._give_back()  # first: whoever has the outcome may be at the end of its program
         self._source.landed(self, outcome)
 
     def _give_back(self) -> None:
