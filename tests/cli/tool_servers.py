@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import socket
 import struct
 import subprocess
 import threading
@@ -79,9 +80,9 @@ class GatedServer(ProtectedServer):
         )
 
 
-def python_sdk_app() -> Starlette:
-    """Made with the official Python SDK; it has some more tools, for odd results."""
-    server = MCPServer("a Python server", log_level="WARNING")
+def python_sdk_app(**protection: Any) -> Starlette:
+    """Made with the official Python SDK; it has some more tools, for odd results. It may see to its tokens itself."""
+    server = MCPServer("a Python server", log_level="WARNING", **protection)
 
     @server.tool()
     def add(a: float, b: float) -> float:
@@ -147,9 +148,9 @@ def _add_odd_tools(server: MCPServer[Any]) -> None:
         return "found"
 
 
-def fastmcp_app() -> Starlette:
-    """Made with FastMCP."""
-    server = fastmcp.FastMCP("a FastMCP server")
+def fastmcp_app(**protection: Any) -> Starlette:
+    """Made with FastMCP. It may see to its tokens itself."""
+    server = fastmcp.FastMCP("a FastMCP server", **protection)
 
     @server.tool
     def add(a: float, b: float) -> float:
@@ -188,11 +189,24 @@ def encoded(data: bytes) -> str:
 @contextmanager
 def typescript_server(authority: AuthorizationServer, log: Path) -> Iterator[str]:
     """The URL of a server made with the official TypeScript SDK, which runs for as long as the block."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as own,
+        typescript_serving(authority.issuer, authority.jwks_uri, own, log) as url,
+    ):
+        authority.add_resource(url)
+        yield url
+
+
+@contextmanager
+def typescript_serving(issuer: str, jwks_uri: str, own: socket.socket, log: Path) -> Iterator[str]:
+    """The same on a socket that listens already, with tokens of any authorization server."""
     command = [str(NODE), str(HERE / "typescript_server.mjs")]
+    given = {"issuer": issuer, "jwks_uri": jwks_uri, "fd": own.fileno()}
+    pipe = subprocess.PIPE
     with (
         log.open("wb") as stderr,
         subprocess.Popen(
-            command, cwd=installed(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, text=True
+            command, cwd=installed(), stdin=pipe, stdout=pipe, stderr=stderr, text=True, pass_fds=[own.fileno()]
         ) as process,
     ):
         assert process.stdin
@@ -200,14 +214,12 @@ def typescript_server(authority: AuthorizationServer, log: Path) -> Iterator[str
         too_late = threading.Timer(START_TIMEOUT_S, process.kill)
         too_late.start()
         try:
-            process.stdin.write(json.dumps({"issuer": authority.issuer, "jwks_uri": authority.jwks_uri}) + "\n")
+            process.stdin.write(json.dumps(given) + "\n")
             process.stdin.flush()
             ready = process.stdout.readline()
             too_late.cancel()
             assert ready, log.read_text()
-            url = json.loads(ready)["url"]
-            authority.add_resource(url)
-            yield url
+            yield json.loads(ready)["url"]
         finally:
             too_late.cancel()
             process.terminate()

@@ -1,7 +1,8 @@
 // An MCP server made with the official TypeScript SDK, on loopback, that takes tokens of one authorization server.
 //
-// It is started in the directory of node_modules, given one JSON line, { issuer, jwks_uri }, and says where it is in one
-// JSON line, { url }. It ends with its standard input, so that it does not outlive whoever started it.
+// It is started in the directory of node_modules, given one JSON line, { issuer, jwks_uri, fd }, and says where it is in
+// one JSON line, { url }. It serves on the socket that it is given as file descriptor `fd`, so that its URL can be known
+// before it runs. It ends with its standard input, so that it does not outlive whoever started it.
 
 import { createRequire } from 'node:module';
 import { createInterface } from 'node:readline';
@@ -15,7 +16,7 @@ const { McpServer } = require('@modelcontextprotocol/sdk/server/mcp.js');
 const { StreamableHTTPServerTransport } = require('@modelcontextprotocol/sdk/server/streamableHttp.js');
 const { z } = require('zod');
 
-const { issuer, jwks_uri } = JSON.parse(await given());
+const { issuer, jwks_uri, fd } = JSON.parse(await given());
 const keys = createRemoteJWKSet(new URL(jwks_uri));
 
 function given() {
@@ -73,7 +74,7 @@ app.all('/mcp', async (request, response) => {
   await transport.handleRequest(request, response, request.body);
 });
 
-const listener = app.listen(0, '127.0.0.1');
+const listener = app.listen({ fd });
 await new Promise((resolve) => listener.once('listening', resolve));
 const url = `http://127.0.0.1:${listener.address().port}/mcp`;
 console.log(JSON.stringify({ url }));

@@ -42,7 +42,11 @@ _WORDS = tuple(
 _ADVICE = {
     "key_password_missing": "The password: --private-key-password-file PATH or --private-key-password-env NAME.",
     "subject_missing": "Or keep no token: --no-store.",
-    "issuer_not_listed": "It was given by --issuer or GATEPASS_ISSUER.",
+    "issuer_not_listed": (
+        "It was given by --issuer, GATEPASS_ISSUER or gatepass.toml. Is it the slash at the end alone that differs? "
+        "Then --tolerate-issuer-slash helps."
+    ),
+    "issuer_mismatch": "Is it the slash at the end alone that differs? Then --tolerate-issuer-slash helps.",
 }
 
 
