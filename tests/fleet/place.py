@@ -38,9 +38,9 @@ def servers(**options):
 @contextmanager
 def shared_store(kind, folder):
     """A store for as long as the block: its kind, and where it is."""
-    if kind == "redis":
-        with redis_server(folder / "server") as server:
-            yield {"kind": kind, "where": server.url}
+    if kind in ("redis", "valkey"):
+        with redis_server(folder / "server", kind) as server:
+            yield {"kind": "redis", "where": server.url}
     else:
         yield {"kind": kind, "where": str(folder / "store")}
 

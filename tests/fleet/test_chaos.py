@@ -25,7 +25,7 @@ from gatepass.testing import Trouble
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
 
-CHAOS_S = float(os.environ.get("GATEPASS_CHAOS_S", "45"))
+CHAOS_S = float(os.environ.get("GATEPASS_CHAOS_S", "30"))
 
 PROCESSES = 8
 LIFETIME_S = 3
@@ -81,7 +81,7 @@ def last_of(member, *kinds):
     return next((note["what"] for note in reversed(member.noted(*chain(*kinds)))), None)
 
 
-@pytest.fixture(scope="module", params=STORES)
+@pytest.fixture(scope="module", params=(*STORES, "valkey"))
 def chaos(request, tmp_path_factory):
     """All of it, once for each kind of store."""
     folder = tmp_path_factory.mktemp("chaos")

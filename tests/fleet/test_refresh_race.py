@@ -124,7 +124,7 @@ def test_raced_by_sixteen_processes_no_refresh_token_is_presented_twice(kind, tm
         assert (place.auth_server.reuses, place.person.asked) == (0, 1)
 
 
-@pytest.mark.parametrize(("kind", "way"), [("files", BY_A_PERSON), ("files", BY_ITSELF), ("redis", BY_ITSELF)])
+@pytest.mark.parametrize(("kind", "way"), [(kind, way) for kind in STORES for way in (BY_A_PERSON, BY_ITSELF)])
 def test_one_that_comes_back_was_first_presented_by_a_process_that_was_killed(kind, way, tmp_path):
     with at_hand(kind, tmp_path, way, token_lifetime_s=1, pause_s=PAUSE_S) as place:
         place.auth_server.trouble = Trouble(delay_s=0.03)
