@@ -119,3 +119,11 @@ def test_a_reference_says_where_and_reads_nothing_by_itself():
     with pytest.raises(ConfigurationError, match="stands in keyring entry gatepass / ci-bot") as caught:
         secret.reveal()
     assert caught.value.code == "secret_unread"
+
+
+@pytest.mark.parametrize("name", ["", "my-s3cret!", "a b", "1A", "p\u00e4ss", "A=B"])
+def test_a_secret_in_the_place_of_a_variables_name_is_refused_and_not_quoted(name: str) -> None:
+    with pytest.raises(ConfigurationError) as failure:
+        Secret.env(name)
+    assert failure.value.code == "secret_invalid"
+    assert not name or name not in str(failure.value)

@@ -61,7 +61,7 @@ async def test_lines_come_whole_however_they_were_written():
     with pipes() as (source, theirs, _, sink):
         writing(theirs, b"a\r\n\n", b"b", b"c\n" + LARGE, b"\n \nlast")
         async with Stdio(source, sink) as host:
-            assert [line async for line in host.lines] == [b"a", b"bc", LARGE]
+            assert [line async for line in host.lines] == [b"a", b"bc", LARGE, b"last"]
             await host.gone.wait()
 
 

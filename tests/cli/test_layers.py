@@ -105,11 +105,12 @@ class TestTheEnvironment:
             ("GATEPASS_TIMEOUT", "GATEPASS_TIMEOUT is no number of seconds from 0.001 to 3600."),
             ("GATEPASS_AUTH_METHOD", "GATEPASS_AUTH_METHOD is none of auto"),
             ("GATEPASS_CLIENT_SECRET_FROM", "GATEPASS_CLIENT_SECRET_FROM can't be meant: it says where"),
+            ("GATEPASS_CLIENT_SECRET_ENV", "GATEPASS_CLIENT_SECRET_ENV takes the name of an environment variable"),
         ],
     )
     def test_what_cannot_be_meant_is_not_quoted(self, name, says):
         with pytest.raises(UsageError) as caught:
-            environment({name: "canary"})
+            environment({name: "canary!"})
         assert str(caught.value).startswith(says)
         assert "canary" not in str(caught.value)
 

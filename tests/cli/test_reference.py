@@ -42,7 +42,19 @@ class TestAReference:
 
     @pytest.mark.parametrize(
         "text",
-        ["", "canary", "env:", "file:", "keyring:", "keyring:user", "keyring:service/", "command:", "command:'", "x:y"],
+        [
+            "",
+            "canary",
+            "env:",
+            "env:canary!",
+            "file:",
+            "keyring:",
+            "keyring:user",
+            "keyring:service/",
+            "command:",
+            "command:'",
+            "x:y",
+        ],
     )
     def test_what_says_no_place_is_not_quoted(self, text):
         assert from_text(text) is None
@@ -59,6 +71,7 @@ class TestAReference:
             [],
             {},
             {"env": ""},
+            {"env": "canary!"},
             {"env": 7},
             {"env": "A", "file": "b"},
             {"keyring": ["service"]},

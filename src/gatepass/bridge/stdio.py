@@ -133,7 +133,7 @@ class Stdio:
 
 
 def _lines(source: int) -> Iterator[bytes]:
-    """The lines of a stream, without their ends, and without empty ones."""
+    """The lines of a stream, without their ends, and without empty ones. The last one may lack its end."""
     rest: list[bytes] = []
     while piece := _read_some(source):
         *whole, last = piece.split(b"\n")
@@ -143,6 +143,9 @@ def _lines(source: int) -> Iterator[bytes]:
             if complete:
                 yield complete
         rest.append(last)
+    complete = b"".join(rest).strip()
+    if complete:
+        yield complete
 
 
 def _read_some(source: int) -> bytes:

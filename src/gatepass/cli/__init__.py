@@ -15,18 +15,27 @@ _INTERRUPTED = 130
 
 def main() -> None:
     """Run the command that the program's arguments name, and exit with its code (`gatepass.cli.exits`)."""
-    _open_what_is_closed()
     try:
-        if _is_at_hand(sys.argv[1:]):
-            return
+        code = _code(sys.argv[1:])
     except KeyboardInterrupt:
-        sys.exit(_INTERRUPTED)
+        code = _INTERRUPTED
+    sys.exit(code)
+
+
+def _code(arguments: list[str]) -> int:
+    _open_what_is_closed()
+    if _is_at_hand(arguments):
+        return 0
     if any(_is_missing(package) for package in _NEEDED):
         sys.stderr.write("gatepass's command line needs pip install 'gatepass[cli]'\n")
-        sys.exit(_CONFIGURATION)
+        return _CONFIGURATION
+    import signal
+
     from gatepass.cli.app import run
 
-    sys.exit(run(sys.argv[1:]))
+    code = run(arguments)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is done: Ctrl-C comes too late
+    return code
 
 
 def _open_what_is_closed() -> None:

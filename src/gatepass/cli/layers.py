@@ -14,7 +14,7 @@ import typer
 
 from gatepass.cli.exits import UsageError
 from gatepass.cli.identity import AuthMethod, Who, read_reference, read_source
-from gatepass.cli.reference import Reference
+from gatepass.cli.reference import Reference, is_variable
 from gatepass.cli.way import LONGEST_S, SHORTEST_S, Way, is_timeout
 
 if TYPE_CHECKING:
@@ -126,6 +126,9 @@ def _in_one_form(values: Mapping[str, Any], named: Mapping[str, str]) -> Layer:
         for form in forms:
             place = values.pop(form)
             kind = form.rpartition("_")[2]
+            if kind == "env" and not is_variable(str(place)):
+                msg = f"{named[form]} takes the name of an environment variable: letters, digits and _. What was given "
+                raise UsageError(msg + "is none, and is not quoted, as it may be the secret.")
             values[stem + "_from"] = place if isinstance(place, Reference) else Reference(kind, (str(place),))
             named[stem + "_from"] = named.pop(form)
     return Layer(values=values, named=named)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from gatepass.core.world import AssertionSource
 
-__all__ = ["PLATFORMS", "WAYS_TO_WRITE", "Reference", "from_text", "from_toml"]
+__all__ = ["PLATFORMS", "WAYS_TO_WRITE", "Reference", "from_text", "from_toml", "is_variable"]
 
 PLATFORMS = {
     "ambient": "Ambient",
@@ -98,7 +98,9 @@ def from_text(text: str, *, platforms: bool = False) -> Reference | None:
     kind, _, rest = text.partition(":")
     words: tuple[str, ...] = ()
     match kind:
-        case "env" | "file":
+        case "env":
+            words = (rest,) if is_variable(rest) else ()
+        case "file":
             words = (rest,)
         case "keyring":
             service, _, user = rest.rpartition("/")
@@ -119,7 +121,8 @@ def from_toml(value: object, *, platforms: bool = False) -> Reference | None:
         return None
     ((kind, where),) = table.items()
     if kind in ("env", "file"):
-        return Reference(kind, (where,)) if isinstance(where, str) and where else None
+        fits = isinstance(where, str) and (is_variable(where) if kind == "env" else bool(where))
+        return Reference(kind, (str(where),)) if fits else None
     listed = cast("list[object]", where) if isinstance(where, list) else list[object]()
     words = tuple(word for word in listed if isinstance(word, str))
     if kind == "command":
@@ -127,6 +130,11 @@ def from_toml(value: object, *, platforms: bool = False) -> Reference | None:
     else:
         fits = kind == "keyring" and len(words) == _WORDS_OF_A_KEYRING and all(words)
     return Reference(kind, words) if fits and len(words) == len(listed) else None
+
+
+def is_variable(text: str) -> bool:
+    """Whether an environment variable may be called so. A secret in the wrong place seldom may."""
+    return text.isascii() and text.isidentifier()
 
 
 def _split(command: str) -> tuple[str, ...]:

@@ -101,8 +101,8 @@ def offered_method(server: ServerMetadata, *methods: str) -> str:
         if method in offered:
             return method
     msg = (
-        f"The authorization server does not offer {' or '.join(methods)}. It offers {listed(offered)}: "
-        "authenticate in one of these ways, or have the server's metadata corrected."
+        f"The authorization server does not offer the client authentication {' or '.join(methods)}. It offers "
+        f"{listed(offered)}: authenticate in one of these ways, or have the server's metadata corrected."
     )
     raise ConfigurationError(msg, code="method_not_offered")
 

@@ -94,7 +94,15 @@ class Secret:
 
     @classmethod
     def env(cls, name: str) -> Secret:
-        """The value of an environment variable, read at each mint."""
+        """The value of an environment variable, read at each mint.
+
+        Raises:
+            ConfigurationError: no variable is called so (code ``secret_invalid``). The name is not quoted: it may be
+                the secret itself, in the wrong place.
+        """
+        if not (name.isascii() and name.isidentifier()):
+            msg = "That is no name of an environment variable (letters, digits, _). It is not quoted; is it the secret?"
+            raise ConfigurationError(msg, code="secret_invalid")
         return cls._at(EnvReference(name))
 
     @classmethod

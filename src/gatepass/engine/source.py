@@ -254,9 +254,14 @@ class Source:
         return flight is not None
 
     def _outlived(self, held: Held, min_ttl_s: float) -> bool:
-        """Whether that token ends before it is needed no longer. Then it is used no more, and the next one is made."""
-        ttl_s = ttl_at(held.record, self.world.now().wall)
-        if min_ttl_s <= 0 or ttl_s is None or ttl_s >= min_ttl_s:
+        """Whether that token ends before it is needed no longer. Then it is used no more, and the next one is made.
+
+        Where none lives that long, one with more than half of its life ahead is as good as the next.
+        """
+        ttl_s, lifetime_s = ttl_at(held.record, self.world.now().wall), held.record.lifetime_s
+        if ttl_s is None or lifetime_s is None:
+            return False
+        if ttl_s >= (min_ttl_s if min_ttl_s <= lifetime_s else lifetime_s / 2):
             return False
         with self.pool.lock:
             self.hand.refuse(held)

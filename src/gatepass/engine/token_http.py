@@ -398,6 +398,7 @@ def _broken(problem: Exception, where: str) -> UnreachableError:
 
 def _connect_hint(text: str, trust: str) -> str:
     hints: Iterable[tuple[str, str]] = (
+        ("certificate has expired", " Its certificate has to be renewed, or the clock of this machine is wrong."),
         ("CERTIFICATE_VERIFY_FAILED", f" If it uses a private CA, give it: {trust}."),
         ("Name or service not known", " Check the host name in the URL."),
         ("nodename nor servname", " Check the host name in the URL."),

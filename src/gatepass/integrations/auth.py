@@ -176,7 +176,7 @@ class Auth(httpx2.Auth):
 
         Args:
             min_ttl_s: have it renewed first if it would end in less than so many seconds. Where the server gives none
-                that lives longer, there is a new one all the same.
+                that lives so long, one with half of its life ahead will do.
 
         Raises:
             GatepassError: there is none; the reason.
