@@ -13,6 +13,7 @@ from gatepass.cli.access import Access, Way
 from gatepass.cli.exits import UsageError, explain
 from gatepass.cli.identity import AuthMethod, Who
 from gatepass.cli.reference import Reference
+from gatepass.testing import Trouble
 
 URL = "https://mcp.example.com/mcp"
 WHO = Who(client_id="ci-bot", client_secret_env="S")
@@ -149,3 +150,27 @@ class TestAccess:
             path.write_text(text)
         with pytest.raises(gatepass.ConfigurationError, match=f"--ca-file {path} can't be used: .*{says}"):
             target(ca_file=path)
+
+
+class TestAWaitForAnAnswer:
+    """However long it takes to get a token, the MCP client's own patience is longer."""
+
+    @pytest.mark.parametrize("command", [("tools",), ("call", "add", "a=1", "b=2")])
+    def test_that_the_authorization_server_does_not_give_ends_with_its_name(self, gatepass, url, authority, command):
+        authority.trouble = Trouble(connection="hang")
+        try:
+            run = gatepass(command[0], url, *command[1:], "--timeout", "1")
+        finally:
+            authority.trouble = None
+        assert (run.code, run.out) == (6, "")
+        assert f"127.0.0.1:{authority.port} gave no answer within 1 s." in run.err
+        assert "The MCP server" not in run.err
+
+    def test_that_the_mcp_server_does_not_give_ends_with_its_name(self, gatepass, url, mcp_server):
+        mcp_server.trouble = Trouble(connection="hang")
+        try:
+            run = gatepass("tools", url, "--timeout", "1")
+        finally:
+            mcp_server.trouble = None
+        assert (run.code, run.out) == (6, "")
+        assert f"gatepass: 127.0.0.1:{mcp_server.port} gave no answer in time." in run.err

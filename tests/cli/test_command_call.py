@@ -19,6 +19,8 @@ from cli.tool_servers import (
     typescript_server,
 )
 
+from gatepass.testing import Trouble
+
 SDKS = ["python", "fastmcp", "typescript"]
 
 
@@ -269,3 +271,28 @@ class TestProgressOnATerminal:
         shown = on_a_terminal(["call", python_server.url, "steps", option], environment, term=term)
         assert ESCAPE.search(shown) is None
         assert "done" in shown
+
+
+class TestAnAnswerThatIsMissing:
+    def test_of_a_call_it_is_said_that_it_may_have_been_done(self, gatepass, python_server):
+        run = gatepass("call", python_server.url, "dawdle", "seconds=60", "--timeout", "1")
+        assert (run.code, run.out) == (6, "")
+        assert "dawdle may have done its work all the same: look before you call it again." in run.err
+
+    def test_of_a_token_it_is_not(self, gatepass, python_server, authority):
+        authority.trouble = Trouble(connection="hang")
+        try:
+            run = gatepass("call", python_server.url, "add", "a=1", "b=2", "--timeout", "1", "--no-store")
+        finally:
+            authority.trouble = None
+        assert (run.code, run.out) == (6, "")
+        assert "may have done its work" not in run.err
+
+    def test_the_status_of_a_server_in_trouble_is_named(self, gatepass, python_server):
+        python_server.trouble = Trouble(status=503)
+        try:
+            run = gatepass("call", python_server.url, "add", "a=1", "b=2")
+        finally:
+            python_server.trouble = None
+        assert run.code == 5
+        assert "The MCP server answered with status 503. It is in trouble: its log says why." in run.err

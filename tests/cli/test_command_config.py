@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
-from cli.conftest import SECRET
+from cli.conftest import SECRET, checked
 from cli.entries import configure, entry
 from joserfc import jwt
 from joserfc.jwk import ECKey
@@ -249,3 +253,117 @@ class TestTrust:
         assert gatepass("token", "reports", cwd=project / "sub", **BOT).code == 0
         assert gatepass("config", "trust", project / "nothing.toml").code == 3
         assert "There is no gatepass.toml in this folder" in gatepass("config", "trust", cwd=project).err
+
+
+class TestAFolderThatIsGone:
+    @pytest.fixture
+    def gone(self, environment, tmp_path):
+        """Runs the command in a folder that has been removed."""
+
+        def gone(*arguments, **changes):
+            folder = tmp_path / "gone"
+            folder.mkdir()
+            program = 'cd "$1" && rmdir "$1" && shift && exec "$@"'
+            command = ["sh", "-c", program, "sh", str(folder), sys.executable, "-m", "gatepass", *map(str, arguments)]
+            surroundings = {name: value for name, value in {**environment, **changes}.items() if value}
+            done = subprocess.run(command, env=surroundings, capture_output=True, text=True, check=False)
+            return checked(done.returncode, done.stdout, done.stderr)
+
+        return gone
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            ("token", "reports", "--config", "x.toml"),
+            ("status", "--config", "x.toml"),
+            ("doctor", "reports", "--config", "x.toml"),
+            ("init", "URL", "--config", "x.toml"),
+            ("config", "check", "--config", "x.toml"),
+            ("config", "show", "--config", "x.toml"),
+            ("config", "trust", "x.toml"),
+        ],
+    )
+    def test_is_told_of_where_a_file_is_named_that_begins_there(self, gone, arguments):
+        run = gone(*arguments, **NOBODY)
+        assert (run.code, run.out) == (3, "")
+        assert run.err == (
+            "gatepass: The current folder can't be used: No such file or directory. "
+            "x.toml begins there: go to another, or give the whole path.\n"
+        )
+
+    def test_is_told_of_where_a_variable_names_it(self, gone):
+        run = gone("token", "reports", **NOBODY, GATEPASS_CONFIG="x.toml")
+        assert (run.code, run.out) == (3, "")
+        assert "x.toml begins there" in run.err
+
+    def test_is_told_of_where_an_entry_would_need_the_whole_path(self, gone, url):
+        identity = ("--client-id", "ci-bot", "--client-secret-file", "ci-bot.secret")
+        run = gone("init", url, "reports", "--user", "--yes", *identity, **NOBODY)
+        assert (run.code, run.out) == (3, "")
+        assert "ci-bot.secret begins there" in run.err
+
+    def test_matters_to_nothing_else(self, gone, url, authority, tmp_path):
+        configure(tmp_path, entry(url, authority))
+        run = gone("token", "reports", **BOT)
+        assert (run.code, run.err) == (0, "")
+        assert authority.verify(run.out.strip(), audience=url).client_id == "ci-bot"
+
+
+class TestAPathThatIsNotUtf8:
+    """Folders of old machines have such names. They are shown as well as can be, and work."""
+
+    @pytest.fixture
+    def odd(self, tmp_path, url, authority):
+        folder = tmp_path / os.fsdecode(b"proj\xff")
+        try:
+            folder.mkdir()
+        except OSError:
+            pytest.skip("this file system has no such names")
+        (folder / "gatepass.toml").write_text(entry(url, authority))
+        return folder
+
+    def test_holds_a_project_like_any_other(self, gatepass, odd, url, authority):
+        check = gatepass("config", "check", cwd=odd, **BOT)
+        assert (check.code, check.out) == (0, "")
+        assert "/proj\\udcff/gatepass.toml: it is not trusted yet: gatepass config trust." in check.err
+        refused = gatepass("token", "reports", cwd=odd, **BOT)
+        assert refused.code == gatepass("status", cwd=odd, **BOT).code == 3
+        assert "/proj\\udcff/gatepass.toml is not trusted yet" in refused.err
+        assert gatepass("config", "trust", "--yes", cwd=odd, **BOT).code == 0
+        assert "not trusted" not in gatepass("config", "check", cwd=odd, **BOT).err
+        tokens = [gatepass("token", "reports", cwd=odd, **BOT) for _ in range(2)]
+        assert [(run.code, run.err) for run in tokens] == [(0, "")] * 2
+        assert authority.verify(tokens[0].out.strip(), audience=url)
+        assert tokens[0].out == tokens[1].out
+        assert gatepass("status", cwd=odd, **BOT).out.splitlines()[1].split()[:2] == ["reports", "fresh"]
+
+    def test_is_trusted_alone(self, gatepass, odd, tmp_path, url, authority):
+        other = tmp_path / os.fsdecode(b"proj\xfe")
+        other.mkdir()
+        (other / "gatepass.toml").write_text(entry(url, authority))
+        assert gatepass("config", "trust", "--yes", cwd=odd, **BOT).code == 0
+        assert gatepass("token", "reports", cwd=other, **BOT).code == 3
+
+    @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+    def test_comes_whole_to_a_program(self, gatepass, odd, encoding):
+        output = {"PYTHONIOENCODING": encoding, **BOT}
+        (file,) = json.loads(gatepass("config", "check", "--json", cwd=odd, **output).out)["files"]
+        (shown,) = json.loads(gatepass("config", "show", "--json", cwd=odd, **output).out)
+        assert Path(file["path"]) == Path(shown["file"]) == odd / "gatepass.toml"
+
+    def test_can_not_stand_in_a_file_that_is(self, gatepass, odd, url, tmp_path):
+        identity = ("--client-id", "ci-bot", "--client-secret-file", "ci-bot.secret")
+        run = gatepass("init", url, "--user", "--yes", *identity, cwd=odd, **NOBODY)
+        assert (run.code, run.out) == (3, "")
+        assert "/proj\\udcff/ci-bot.secret can't stand in a gatepass.toml, which is UTF-8 text." in run.err
+        assert not (tmp_path / ".config").exists()
+
+    def test_is_named_where_what_it_holds_is_not_either(self, gatepass, odd):
+        path = odd / "other.toml"
+        path.write_bytes(b"\xff")
+        said = "/proj\\udcff/other.toml: it is not UTF-8 text.\n"
+        assert gatepass("config", "check", "--config", path).out.endswith(said)
+        for command in (("config", "show"), ("status",), ("token", "reports")):
+            run = gatepass(*command, "--config", path)
+            assert (run.code, run.out) == (3, "")
+            assert run.err.endswith(said)

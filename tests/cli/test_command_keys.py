@@ -602,7 +602,7 @@ class TestCheck:
         (tmp_path / "key").write_text(key_material.pem("P-256"))
         done = keys("check", "key", "--issuer", old_school.issuer)
         assert done.returncode == 3
-        assert "does not offer private_key_jwt. It offers client_secret_basic" in done.stderr
+        assert "does not offer the client authentication private_key_jwt. It offers client_secret_basic" in done.stderr
         assert "algorithms offered     the server does not say" in done.stdout
 
     def test_a_name_stands_for_the_server_that_is_configured(self, keys, tmp_path, picky, old_school):

@@ -102,7 +102,7 @@ class TestRun:
     def test_without_a_program_it_says_what_is_missing(self, gatepass, url):
         run = gatepass("run", url)
         assert run.code == 2
-        assert "Missing argument '-- COMMAND ...'" in run.err
+        assert "Missing argument '-- COMMAND'" in run.err
 
     def test_the_token_is_in_no_argument(self, gatepass, url):
         listing = gatepass(

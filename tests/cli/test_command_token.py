@@ -167,7 +167,8 @@ class TestAFailure:
         run = gatepass("token", url, GATEPASS_CLIENT_SECRET="canary-wrong")
         assert (run.code, run.out) == (4, "")
         assert "invalid_client" in run.err
-        assert run.err.count("\n") == 1
+        assert run.err.count("\n") == 2
+        assert "`gatepass doctor`" in run.err.splitlines()[1]
 
     def test_a_host_that_nobody_knows_is_unreachable(self, gatepass):
         run = gatepass("token", "https://no-such-host.invalid/mcp", "--timeout", "2")

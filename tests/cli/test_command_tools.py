@@ -39,7 +39,8 @@ class TestTools:
         run = runs["closed"]
         assert (run.code, run.out) == (5, "")
         assert "401 invalid_token" in run.err
-        assert run.err.count("\n") == 1
+        assert run.err.count("\n") == 2
+        assert "`gatepass doctor`" in run.err.splitlines()[1]
 
     def test_a_url_without_an_mcp_server_is_refused_with_a_hint(self, runs):
         run = runs["elsewhere"]

@@ -22,7 +22,7 @@ class Door:
         self.client = client
 
     @asynccontextmanager
-    async def connect(self):
+    async def connect(self, *_):
         yield self.client
 
 

@@ -242,6 +242,19 @@ class TestConnecting:
             anyio.run(program)
         assert caught.value.code == code
 
+    def test_a_token_that_does_not_come_is_waited_for_once(self, auth_server, mcp_server, caplog):
+        """Though the SDK begins anew with another request when its first one fails."""
+        auth_server.trouble = Trouble(connection="hang")
+
+        async def program():
+            async with gatepass.connect(auth_for(mcp_server, deadline_s=0.2)):
+                pytest.fail("nobody gets in")
+
+        with caplog.at_level("DEBUG", "gatepass"), pytest.raises(gatepass.UnreachableError) as caught:
+            anyio.run(program)
+        assert caught.value.code == "deadline"
+        assert caplog.text.count("no token (deadline) came of it") == 1
+
     @pytest.mark.parametrize("mode", ["legacy", "auto"])
     def test_an_mcp_server_that_is_not_there_raises_the_error_itself(self, mcp_server, mode):
         mcp_server.stop()

@@ -18,9 +18,10 @@ from gatepass.cli.reference import Reference
 from gatepass.cli.way import Way, Where
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping
     from pathlib import Path
 
+    import httpx2
     from mcp.client import Client
 
 __all__ = ["Access", "Way", "Where"]
@@ -131,16 +132,24 @@ class Access:
         references = (value for value in values if isinstance(value, Reference))
         return tuple(reference.words[0] for reference in references if reference.kind == "env")
 
-    def connect(self) -> Client:
-        """An MCP client that goes this way; see `gatepass.connect`."""
+    def connect(self, *watchers: Callable[[httpx2.Response], Awaitable[None]]) -> Client:
+        """An MCP client that goes this way; see `gatepass.connect`.
+
+        A request may have to wait for its token, for as long as an answer may take. So it waits for both, and ends with
+        the error of whoever gave none.
+
+        Args:
+            watchers: they are told of each response.
+        """
         from importlib.metadata import version
 
         from mcp_types import Implementation
 
+        told = self.http_options.get("event_hooks", {}).get("response", ())
         return gatepass.connect(
             self.auth,
-            http_options=self.http_options,
-            read_timeout_seconds=self.timeout_s,
+            http_options={**self.http_options, "event_hooks": {"response": [*told, *watchers]}},
+            read_timeout_seconds=None if self.timeout_s is None else 2 * (self.timeout_s + _GRACE_S),
             client_info=Implementation(name="gatepass", version=version("gatepass")),
         )
 

@@ -9,6 +9,7 @@ from inspect import getdoc
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 from gatepass.cli.completion import COMPLETE
 from gatepass.cli.exits import TABLE, Exit, UsageError
@@ -67,6 +68,7 @@ def _app(arguments: Sequence[str]) -> typer.Typer:
     """All commands, or only the one that is called: each costs time to put together."""
     styled = sys.stdout.isatty()
     app = typer.Typer(
+        cls=_Commands,
         rich_markup_mode="rich" if styled else None,
         add_completion=COMPLETE in os.environ,
         pretty_exceptions_enable=False,
@@ -77,7 +79,7 @@ def _app(arguments: Sequence[str]) -> typer.Typer:
     for name in arguments[:1] if arguments and arguments[0] in _COMMANDS else _COMMANDS:
         command: Callable[..., None] | Group = getattr(import_module(f"gatepass.cli.{name}"), name)
         if isinstance(command, Group):
-            group = typer.Typer(rich_markup_mode=app.rich_markup_mode, invoke_without_command=True)
+            group = typer.Typer(cls=_Commands, rich_markup_mode=app.rich_markup_mode, invoke_without_command=True)
             app.add_typer(group, name=name, help=_laid_out(command.help, styled=styled), callback=_show_help)
             for each in command.commands:
                 _add(each, group, styled=styled)
@@ -87,7 +89,28 @@ def _app(arguments: Sequence[str]) -> typer.Typer:
 
 
 def _add(command: Callable[..., None], app: typer.Typer, *, styled: bool) -> None:
-    app.command(help=_laid_out(getdoc(command) or "", styled=styled))(spread(command))
+    app.command(cls=_Command, help=_laid_out(getdoc(command) or "", styled=styled))(spread(command))
+
+
+class _Command(TyperCommand):
+    """A command whose help does not give the type of an option that takes no value."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        return _without_type(super().get_params(ctx))
+
+
+class _Commands(TyperGroup):
+    """Several of them."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        return _without_type(super().get_params(ctx))
+
+
+def _without_type(parameters: list[Any]) -> list[Any]:
+    for each in parameters:
+        if getattr(each, "is_flag", False) or getattr(each, "count", False):
+            each.metavar = ""
+    return parameters
 
 
 def _show_help(context: typer.Context) -> None:

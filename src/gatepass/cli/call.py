@@ -7,6 +7,7 @@ import sys
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
 
 import typer
 
@@ -19,7 +20,7 @@ from gatepass.cli.result import save_pieces, texts, write_only_piece, write_resu
 from gatepass.cli.saved import Folder
 from gatepass.cli.screen import write_json
 from gatepass.cli.voice import Voice, note
-from gatepass.errors import RemoteError
+from gatepass.errors import RemoteError, UnreachableError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -85,16 +86,33 @@ def call(
         write_result(result, folder, voice)
 
 
+_UNANSWERED = ("connection_broken", "mcp_no_answer", "timeout")
+"""What a call ends with that the server may have had."""
+
+
+def _may_be_done(failure: UnreachableError, url: str) -> bool:
+    """Whether it is the answer to the call that is missing, and not a token."""
+    return failure.code in _UNANSWERED and (failure.code == "mcp_no_answer" or urlsplit(url).netloc in str(failure))
+
+
 async def _call(access: Access, name: str, words: Sequence[Word], voice: Voice) -> CallToolResult:
     from gatepass.cli.session import all_tools, session
 
-    with waiting(name, voice) as report:
-        async with session(access) as mcp:
-            tool = _named(name, await all_tools(mcp))
-            values = typed(words, tool.input_schema, tool=name)
-            for unknown in undeclared(words, tool.input_schema):
-                note(voice, f"{name} declares no argument {unknown}; it is sent as it was written.")
-            return await mcp.call_tool(name, values, progress_callback=report)
+    called = False
+    try:
+        with waiting(name, voice) as report:
+            async with session(access) as mcp:
+                tool = _named(name, await all_tools(mcp))
+                values = typed(words, tool.input_schema, tool=name)
+                for unknown in undeclared(words, tool.input_schema):
+                    note(voice, f"{name} declares no argument {unknown}; it is sent as it was written.")
+                called = True
+                return await mcp.call_tool(name, values, progress_callback=report)
+    except UnreachableError as failure:
+        if not called or not _may_be_done(failure, access.auth.url):
+            raise
+        msg = f"{failure} {name} may have done its work all the same: look before you call it again."
+    raise UnreachableError(msg, code="answer_lost")
 
 
 def _named(name: str, tools: Sequence[Tool]) -> Tool:

@@ -31,8 +31,8 @@ def completion(
     """Print the script that makes a shell complete commands, options and names of servers.
 
     \b
-    $ eval "$(gatepass completion bash)"                    in ~/.bashrc
-    $ eval "$(gatepass completion zsh)"                     in ~/.zshrc
+    $ eval "$(gatepass completion bash)"               in ~/.bashrc
+    $ eval "$(gatepass completion zsh)"                in ~/.zshrc, after compinit
     $ gatepass completion fish > ~/.config/fish/completions/gatepass.fish
     """
     from typer.completion import get_completion_script  # type: ignore[attr-defined]  # pyright: ignore[reportPrivateImportUsage]  # it is what --show-completion prints

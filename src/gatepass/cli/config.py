@@ -25,6 +25,7 @@ from gatepass.cli.reference import Reference
 from gatepass.cli.screen import write_json, write_table
 from gatepass.cli.voice import Voice, note, printable, say
 from gatepass.cli.way import server_names
+from gatepass.cli.width import fitting, folded, width_of
 from gatepass.errors import ConfigurationError, GatepassError
 
 if TYPE_CHECKING:
@@ -59,7 +60,8 @@ def check(
         files = [{"path": str(file.path), "kind": file.kind, "trusted": file.trusted} for file in found.files]
         write_json({"problems": [*map(_in_json, problems)], "notes": [*map(_in_json, notes)], "files": files})
     else:
-        sys.stdout.writelines(f"{_line_for_people(str(problem))}\n" for problem in problems)
+        for problem in problems:
+            sys.stdout.write(f"{fitting(_line_for_people(str(problem)), sys.stdout)}\n")
         for each in notes:
             note(voice, str(each))
         if not problems:
@@ -73,7 +75,7 @@ def show(
     voice: Voice,
     *,
     name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="One server; else all.", autocompletion=server_names)
+        str | None, typer.Argument(metavar="NAME", help="One server; else all.", autocompletion=server_names)
     ] = None,
     config_file: _File = None,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
@@ -88,6 +90,7 @@ def show(
     """
     found = _found(config_file)
     if name is None:
+        found.known()
         rows = [(server.name, server.url, str(file.path), file.trusted) for file, server in _nearest(found)]
         if as_json:
             write_json([dict(zip(("name", "url", "file", "trusted"), row, strict=True)) for row in rows])
@@ -111,7 +114,7 @@ def trust(
     voice: Voice,
     *,
     path: Annotated[
-        Path | None, typer.Argument(metavar="[FILE]", help=f"The file; else the {FILE_NAME} of this project.")
+        Path | None, typer.Argument(metavar="FILE", help=f"The file; else the {FILE_NAME} of this project.")
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Trust it without a question.")] = False,
 ) -> None:
@@ -127,7 +130,9 @@ def trust(
     """
     file = _of_a_project(path)
     if not (yes and voice.quiet):
-        sys.stderr.writelines(f"{line}\n" for server in file.document.servers.values() for line in _all_of(server))
+        width = width_of(sys.stderr)
+        lines = (line for server in file.document.servers.values() for line in _all_of(server))
+        sys.stderr.writelines(f"{each}\n" for line in lines for each in folded(line, width, hang="      "))
     if not (yes or _agreed(file)):
         say(f"{file.path} is not trusted.")
         raise typer.Exit(Exit.CONFIGURATION)
@@ -179,7 +184,8 @@ def _agreed(file: ConfigFile) -> bool:
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         msg = "Whether to trust it is asked on a terminal only. If you agree with it, give --yes."
         raise UsageError(msg)
-    return confirm(f"Trust {printable(str(file.path))}?")
+    say(f"{file.path} says so.")
+    return confirm("Trust it?")
 
 
 def _problems(file: ConfigFile) -> Iterator[Problem]:

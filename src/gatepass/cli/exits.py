@@ -7,7 +7,7 @@ import enum
 from gatepass.cli.wording import as_options
 from gatepass.errors import ConfigurationError, GatepassError, RemoteError, StoreError, UnreachableError
 
-__all__ = ["TABLE", "Exit", "ToolError", "UsageError", "exit_of", "explain"]
+__all__ = ["TABLE", "Exit", "ToolError", "UsageError", "exit_of", "explain", "who_knows_more"]
 
 
 class Exit(enum.IntEnum):
@@ -36,11 +36,18 @@ _MEANINGS = {
     Exit.REFUSED_BY_SERVER: "refused by the MCP server",
     Exit.UNREACHABLE: "unreachable, or no answer in time",
     Exit.BUG: "a bug of gatepass's own",
+    Exit.NOT_RUNNABLE: "of `run`: the program can't be run",
+    Exit.NOT_FOUND: "of `run`: there is no such program",
     Exit.INTERRUPTED: "interrupted with Ctrl-C",
+    Exit.BROKEN_PIPE: "whoever read the output has closed it",
 }
 
 TABLE = "\n".join(f"  {code:>3}  {meaning}" for code, meaning in _MEANINGS.items())
 """The exit codes, for people."""
+
+
+_PLAIN = frozenset({"answer_lost", "mcp_error", "mcp_answer_invalid", "tool_unknown"})
+"""Codes of what has nothing to do with the way in."""
 
 
 class UsageError(Exception):
@@ -79,3 +86,10 @@ def explain(error: Exception) -> str:
             return str(error)
         case _:
             return f"failed unexpectedly ({type(error).__name__}). Run it again with --debug, and please report this."
+
+
+def who_knows_more(error: Exception) -> str:
+    """Where to go with an error of the way in; nothing for another one."""
+    if not isinstance(error, RemoteError | UnreachableError) or error.code in _PLAIN:
+        return ""
+    return "\n`gatepass doctor`, given the same server and options, looks at each step of the way in."

@@ -48,7 +48,7 @@ def init(
     voice: Voice,
     *,
     name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="What to call it; else a part of its host's name.")
+        str | None, typer.Argument(metavar="NAME", help="What to call it; else a part of its host's name.")
     ] = None,
     user: Annotated[bool, typer.Option("--user", help="Write it for all projects, into your own folder.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace an entry of the same name.")] = False,

@@ -10,9 +10,10 @@ from rich.console import Console
 from rich.text import Text
 
 from gatepass.cli.exits import ToolError
+from gatepass.cli.width import command_lines, folded, width_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from gatepass.cli.watch import Seen
 
@@ -20,6 +21,9 @@ __all__ = ["Page"]
 
 _INDENT = "   "
 _WIDTH = 79
+_NARROWEST = 30
+"""Fewer columns are no room for a text."""
+_BELOW = " " * 8
 _FIRST_ERROR_STATUS = 400
 
 _PROGRAM = """\
@@ -64,7 +68,20 @@ class Page:
 
     def fact(self, name: str, value: object) -> None:
         """Something, and what it is."""
-        self._line(f"{name:<22}{value}")
+        head = f"{_INDENT}{name:<22}"
+        first, *rest = self._behind(head, str(value))
+        for line in (f"{head}{first}", *rest):
+            self._line(line, indent="")
+
+    def command(self, parts: Sequence[str]) -> None:
+        """A command to copy, which a shell takes as one, where it does not fit the line, too.
+
+        Args:
+            parts: what has to stay together: the program, and each option with its value.
+        """
+        width = width_of(sys.stdout)
+        for line in command_lines(parts, None if width is None else width - len(_INDENT)):
+            self._line((line, "green"))
 
     def requests(self, seen: Iterable[Seen]) -> None:
         """Requests, in order, each with its status and what it was for."""
@@ -114,6 +131,17 @@ class Page:
             self._line((heading, "bold"), indent="")
             self._line()
             self._line(textwrap.indent(code.rstrip(), _INDENT), indent="")
+
+    def _behind(self, head: str, text: str) -> list[str]:
+        """A text in lines: the first stands behind its head, and the others do so, too; or all below, without room."""
+        width = width_of(sys.stdout)
+        if width is None or len(head) + len(text) <= width:
+            return [text]
+        room = width - len(head)
+        lines = folded(text, room, hang="") if room >= _NARROWEST else []
+        if lines and max(map(len, lines)) <= room:
+            return [lines[0], *(" " * len(head) + line for line in lines[1:])]
+        return ["", *(f"{_BELOW}{line}" for line in folded(text, width - len(_BELOW), hang=""))]
 
     def _line(self, *parts: str | tuple[str, str], indent: str = _INDENT) -> None:
         self._console.print(Text.assemble(indent if parts else "", *parts))

@@ -10,21 +10,22 @@ import socket
 import sys
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path  # noqa: TC003 - typer reads the annotations
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
-import msgspec
 import typer
 
 from gatepass.cli.access import Access, Way, Where
 from gatepass.cli.exits import UsageError
 from gatepass.cli.identity import Who  # noqa: TC001 - typer reads the annotations
 from gatepass.cli.issued import leave
+from gatepass.cli.screen import write_json
 from gatepass.cli.voice import Voice, note
 from gatepass.cli.wording import as_options
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Generator
+    from collections.abc import Callable, Coroutine, Generator
     from contextlib import AbstractContextManager
 
 
@@ -85,8 +86,8 @@ def proxy(
             _until_told(_speak(access))
         else:
             with address.listening() as (listening, bound), _key(bound, key_file, key_env) as (key, file):
-                _announce(bound, file, voice, as_json=as_json)
-                _until_told(_serve(access, listening, bound, key))
+                announce = partial(_announce, bound, file, voice, as_json=as_json)
+                _until_told(_serve(access, listening, bound, key, announce))
     finally:
         leave(access)
 
@@ -176,7 +177,7 @@ def _announce(address: _Address, file: Path | None, voice: Voice, *, as_json: bo
     url = f"http://{address}/mcp"
     if as_json:
         found = {"url": url, "key_file": None if file is None else str(file.absolute())}
-        sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
+        write_json(found, indent=None)
     else:
         sys.stdout.write(f"{url}\n")
     sys.stdout.flush()
@@ -193,11 +194,14 @@ async def _speak(access: Access) -> None:
         await Relay(remote, host, as_options).run()
 
 
-async def _serve(access: Access, listening: socket.socket, address: _Address, key: str) -> None:
+async def _serve(
+    access: Access, listening: socket.socket, address: _Address, key: str, announce: Callable[[], None]
+) -> None:
     from gatepass.bridge.loopback import Loopback, serve
     from gatepass.bridge.remote import Remote
 
     async with Remote(access.auth, access.http_options) as remote:
+        announce()  # from now on whoever ends it may do so, and it ends as it should
         await serve(Loopback(remote, key, address=str(address), explain=as_options), listening)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gatepass.cli.layers import as_options, settle
 from gatepass.cli.reference import PLATFORMS, Reference
+from gatepass.cli.width import fitting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,7 +97,7 @@ def _key_file(name: str) -> dict[str, Any]:
 
 
 def _platform(name: str) -> dict[str, Any]:
-    sys.stderr.write(f"Platforms: {', '.join(PLATFORMS)}\n")
+    sys.stderr.write(fitting(f"Platforms: {', '.join(PLATFORMS)}\n", sys.stderr))
     platform = _prompt("Platform", default="ambient", fits=PLATFORMS.__contains__)
     return {"workload": Reference("platform", (platform,)), "subject": _prompt("Name for this workload", default=name)}
 

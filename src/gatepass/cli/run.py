@@ -31,7 +31,7 @@ _BOUND = "DPoP"
 def run(
     where: Where,
     command: Annotated[
-        list[str], typer.Argument(metavar="-- COMMAND ...", help="The program and its arguments, as they are.")
+        list[str], typer.Argument(metavar="-- COMMAND", help="The program and its arguments, as they are.")
     ],
     who: Who,
     way: Way,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from typing import TYPE_CHECKING
 
@@ -28,9 +29,17 @@ def write_bytes(data: bytes) -> None:
     sys.stdout.buffer.flush()
 
 
-def write_json(value: object) -> None:
-    """A value as JSON, indented."""
-    sys.stdout.write(msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n")
+def write_json(value: object, *, indent: int | None = 2) -> None:
+    """A value as JSON, indented; None puts all of it on one line.
+
+    What UTF-8 or the encoding of stdout can't take, such as an odd byte in a path, is escaped as JSON has it.
+    """
+    try:
+        text = msgspec.json.format(msgspec.json.encode(value), indent=indent or -1).decode()
+        text.encode(sys.stdout.encoding)
+    except UnicodeEncodeError:
+        text = json.dumps(msgspec.to_builtins(value), indent=indent)
+    sys.stdout.write(f"{text}\n")
 
 
 def write_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import msgspec
 
 from gatepass.cli.configuration.place import ConfigFile
 from gatepass.cli.configuration.trust import trust_list
@@ -57,8 +56,9 @@ def take_down(form: str, access: Access, record: TokenRecord, min_ttl_s: float |
         "least_s": min_ttl_s or 0,
         "form": form,
     }
+    text = json.dumps(shortcut, separators=(",", ":"))  # which takes a path that is no UTF-8, and gives it back
     with suppress(OSError, KeyError):
-        _write(Path(shortcut_path(arguments)), msgspec.json.encode(shortcut))
+        _write(Path(shortcut_path(arguments)), text.encode())
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -33,7 +33,7 @@ def status(
     where: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[NAME|URL]...",
+            metavar="NAME|URL",
             help="Servers by name or URL; all of the configuration if none is given.",
             autocompletion=server_names,
         ),
@@ -48,7 +48,7 @@ def status(
     $ gatepass status
     $ gatepass status reports --json | jq -r '.[].expires_at'
     """
-    names = where or read_config(way.config).names
+    names = where or read_config(way.config).known()
     found: dict[str, Status] = {}
     problems: list[GatepassError | UsageError] = []
     for name in names:

@@ -14,7 +14,6 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import quote
 
-import msgspec
 import typer
 
 from gatepass.cli.exits import UsageError
@@ -24,7 +23,7 @@ from gatepass.cli.span import seconds
 from gatepass.cli.voice import Voice, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping
+    from collections.abc import Callable, Generator, Mapping, Sequence
     from types import FrameType
 
     from gatepass.testing import RequestRecord, Stage
@@ -124,7 +123,7 @@ def testserver(wanted: Wanted, voice: Voice) -> None:
         with stage:
             board = _Board()
             if wanted.as_json:
-                sys.stdout.write(msgspec.json.encode(_description(stage, recipe)).decode() + "\n")
+                write_json(_description(stage, recipe), indent=None)
                 sys.stdout.flush()
             else:
                 board.introduce(stage, recipe)
@@ -255,25 +254,23 @@ class _Board(Page):
             self.fact("client secret file", client.secret_file)
             self.fact("or private key file", client.key_file)
         self._line()
-        self._line((_command(stage), "green"))
+        self.command(_command(stage))
         self._line()
 
     def request(self, server: str, record: RequestRecord) -> None:
         """One request, and what became of it."""
-        asked = f"{server:<7} {record.method:<5}{quote(record.path):<42}"
+        asked, status = f"{server:<7} {record.method:<5}{quote(record.path):<42}", f"{record.status or '-':<5}"
+        remark, *rest = self._behind(f"{asked}{status}", _remark(record))
         colour = "yellow" if record.status is None or record.status >= _FIRST_REFUSAL else "green"
-        self._line((asked, "dim"), (f"{record.status or '-':<5}", colour), (_remark(record), "dim"), indent="")
+        self._line((asked, "dim"), (status, colour), (remark, "dim"), indent="")
+        for line in rest:
+            self._line((line, "dim"), indent="")
 
 
-def _command(stage: Stage) -> str:
-    """How to be the client."""
-    options = [
-        part
-        for name, value in stage.told.items()
-        if name != "url"
-        for part in (f"--{name.replace('_', '-')}", str(value))
-    ]
-    return shlex.join(["gatepass", "tools", stage.url, *options])
+def _command(stage: Stage) -> Sequence[str]:
+    """How to be the client: the command, and its options."""
+    options = [(f"--{name.replace('_', '-')}", str(value)) for name, value in stage.told.items() if name != "url"]
+    return [shlex.join(part) for part in (("gatepass", "tools", stage.url), *options)]
 
 
 def _remark(record: RequestRecord) -> str:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gatepass.cli.exits import Exit, exit_of, explain
+from gatepass.cli.exits import Exit, exit_of, explain, who_knows_more
+from gatepass.cli.width import fitting
 from gatepass.cli.wording import in_options
 
 if TYPE_CHECKING:
@@ -70,12 +71,14 @@ def reporting(voice: Voice) -> Generator[None]:
     except typer.Exit:
         raise
     except KeyboardInterrupt:
+        if sys.stderr.isatty():  # which shows ^C where the cursor was
+            sys.stderr.write("\n")
         say("interrupted.")
         raise typer.Exit(Exit.INTERRUPTED) from None
     except Exception as error:  # noqa: BLE001 - everything ends as a line and an exit code
         if voice.debug:
             traceback.print_exception(error)
-        say(explain(error))
+        say(explain(error) + who_knows_more(error))
         raise typer.Exit(exit_of(error)) from None
 
 
@@ -100,7 +103,7 @@ def writing() -> Generator[None]:
 
 def say(text: str) -> None:
     """One message on stderr."""
-    sys.stderr.write(f"gatepass: {printable(text)}\n")
+    sys.stderr.write(f"{fitting(f'gatepass: {printable(text)}', sys.stderr)}\n")
 
 
 def note(voice: Voice, text: str) -> None:
@@ -149,6 +152,5 @@ class _Line(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         text = printable(record.getMessage())
-        if record.levelno < logging.WARNING:
-            return f"{record.name}: {text}"
-        return f"gatepass: note: {in_options(text)}"
+        said = f"{record.name}: {text}" if record.levelno < logging.WARNING else f"gatepass: note: {in_options(text)}"
+        return fitting(said, sys.stderr)

@@ -25,7 +25,7 @@ _WORDS = tuple(
         (r"`(issuer|scopes)`(?! in)", r"--\1"),
         (r"\btoken_endpoint=\.\.\.", "--token-endpoint"),
         (r"\baudience=\.\.\.", "--assertion-audience"),
-        (r"\bgive FileStore\b", "give --store"),
+        (r"\b([Gg])ive FileStore\b", r"\1ive --store"),
         (r"\bGive a key that fits with dpop=\.\.\.", "Leave --dpop out; only the library takes other keys."),
         (r"\bdpop=True", "--dpop"),
         (r"\bhttp=TokenHttp\(cert=\('([^']*)', '([^']*)'\)\)", r"--cert-file \1 --cert-key-file \2"),

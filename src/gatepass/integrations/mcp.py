@@ -45,6 +45,8 @@ _SEAL = os.urandom(16).hex()
 
 _log = logging.getLogger("gatepass")
 _REFUSED = frozenset({401, 403})
+_PROBE, _HANDSHAKE = "server/discover", "initialize"
+"""What the SDK begins with; and what it tries next, whatever the reason that the first was not answered."""
 _ERRORS = {
     kind.__name__: kind for kind in (ConfigurationError, RemoteError, SignInRequiredError, UnreachableError, StoreError)
 }
@@ -143,13 +145,18 @@ class McpHttpClient(AuthorizedAsyncClient):
 
     def __init__(self, auth: Auth, **options: Any) -> None:
         super().__init__(auth, **{"timeout": _TIMEOUT, **options})
+        self._probe_failed: GatepassError | None = None
 
     async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
+        failure, self._probe_failed = self._probe_failed, None
+        if failure is not None and _method(request) == _HANDSHAKE:  # one wait for a token is enough
+            return _answer(request, failure)
         try:
             response = await super().send(request, **options)
             await _read_json(response)
         except GatepassError as problem:
             failure = problem.again()
+            self._probe_failed = failure if _method(request) == _PROBE else None
         except httpx2.RequestError as problem:
             failure = unreachable(problem, request.url.netloc.decode("ascii"), trust="http_options={'verify': ...}")
         else:
@@ -186,6 +193,10 @@ def failure_data(failure: GatepassError) -> dict[str, Any]:
     url = {"url": failure.url} if isinstance(failure, SignInRequiredError) else {}
     fields = {field: getattr(failure, field) for field in FIELDS}
     return {"seal": _SEAL, "kind": type(failure).__name__, **fields, **url}
+
+
+def _method(request: httpx2.Request) -> object:
+    return _message(request).get("method")
 
 
 def _message(request: httpx2.Request) -> dict[str, Any]:

@@ -368,9 +368,11 @@ def _absolute(directory: Path) -> Path:
     try:
         return directory.expanduser().absolute()
     except RuntimeError:
-        msg = f"{directory} can't be resolved, because this user has no home directory. Give FileStore a full path."
-        failure = StoreError(msg, code="store_not_writable")
-    raise failure
+        reason = "this user has no home directory"
+    except OSError as problem:
+        reason = f"the current folder can't be used ({problem.strerror})"
+    msg = f"{directory} can't be resolved, because {reason}. Give FileStore a full path."
+    raise StoreError(msg, code="store_not_writable")
 
 
 def _check_directory(path: Path, status: os.stat_result) -> None:

@@ -25,7 +25,7 @@ from gatepass.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["FILE_NAME", "Config", "ConfigFile", "named_file", "read_config", "usual_places"]
+__all__ = ["FILE_NAME", "Config", "ConfigFile", "absolute", "named_file", "read_config", "usual_places"]
 
 FILE_NAME = "gatepass.toml"
 _VARIABLE = "GATEPASS_CONFIG"
@@ -100,6 +100,16 @@ class Config:
         """The names of all servers, each once."""
         return tuple(dict.fromkeys(name for file in self.files for name in file.document.servers))
 
+    def known(self) -> tuple[str, ...]:
+        """The names of all servers, for whoever wants to know them all.
+
+        Raises:
+            ConfigurationError: there is none, for the files are not what they should be (code ``config_invalid``).
+        """
+        if not self.names:
+            refuse([problem for file in self.files for problem in file.document.problems])
+        return self.names
+
     def server(self, name: str) -> Server:
         """What the nearest file says of that server.
 
@@ -126,7 +136,8 @@ def read_config(option: Path | None = None) -> Config:
         option: the one file to look at, if an option names one; else a variable may.
 
     Raises:
-        ConfigurationError: a file can't be read, or the one that is named is not there (code ``config_unreadable``).
+        ConfigurationError: a file can't be read or found, or the one that is named is not there (code
+            ``config_unreadable``).
     """
     named = named_file(option)
     if named is None:
@@ -139,9 +150,27 @@ def read_config(option: Path | None = None) -> Config:
 
 
 def named_file(option: Path | None = None) -> Path | None:
-    """The one file that an option or else a variable names."""
+    """The one file that an option or else a variable names.
+
+    Raises:
+        ConfigurationError: there is no telling where that is (code ``config_unreadable``).
+    """
     named = option or Path(os.environ.get(_VARIABLE) or "")
-    return None if named == Path() else named.absolute()
+    return None if named == Path() else absolute(named)
+
+
+def absolute(path: Path) -> Path:
+    """The whole of a path, which may begin at the current folder.
+
+    Raises:
+        ConfigurationError: it does, and that folder is gone (code ``config_unreadable``).
+    """
+    try:
+        return path.absolute()
+    except OSError as problem:
+        reason = problem.strerror
+    msg = f"The current folder can't be used: {reason}. {path} begins there: go to another, or give the whole path."
+    raise ConfigurationError(msg, code="config_unreadable")
 
 
 def usual_places() -> tuple[ConfigFile, ...]:

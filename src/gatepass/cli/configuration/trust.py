@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
 __all__ = ["is_trusted", "trust", "trust_list"]
 
+_ODD = "surrogateescape"
+"""How a path is written that is no UTF-8: in the bytes that it has."""
+
 
 def is_trusted(path: Path, digest: str | None) -> bool:
     """Whether the user has trusted a file with that content at that place."""
@@ -33,8 +36,8 @@ def trust(path: Path, digest: str) -> None:
     draft = list_.with_name(f"{list_.name}.{os.getpid()}.tmp")
     try:
         list_.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            file.write(text.encode("utf-8", _ODD))
         draft.replace(list_)
     except OSError as problem:
         reason = problem.strerror or type(problem).__name__
@@ -46,8 +49,8 @@ def trust(path: Path, digest: str) -> None:
 
 def _entries() -> list[str]:
     try:
-        return trust_list().read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError):  # then nothing is trusted
+        return trust_list().read_text("utf-8", _ODD).splitlines()
+    except OSError:  # then nothing is trusted
         return []
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from gatepass.cli.configuration.document import KEYS
+from gatepass.cli.configuration.place import absolute
 from gatepass.cli.configuration.problem import line_of
 from gatepass.cli.reference import Reference
 from gatepass.errors import ConfigurationError
@@ -35,6 +36,10 @@ def entry_text(name: str, url: str, values: Mapping[str, Any], folder: Path) -> 
         url: its own.
         values: what is said of it, by the names of the fields of `Who` and `Way`.
         folder: where the file stands: paths below it are written relative to it.
+
+    Raises:
+        ConfigurationError: a path is not UTF-8 (code ``config_unwritable``), or begins at a folder that is gone
+            (``config_unreadable``).
     """
     keys = {field: key for key, field in KEYS.items()}
     said = {keys[field]: _plain(field, value, folder) for field, value in values.items() if field in keys}
@@ -105,8 +110,16 @@ def _plain(field: str, value: Any, folder: Path) -> Any:
 
 
 def _near(path: Path, folder: Path) -> str:
-    whole = path.absolute()
-    return str(whole.relative_to(folder) if whole.is_relative_to(folder) else whole)
+    whole = absolute(path)
+    text = str(whole.relative_to(folder) if whole.is_relative_to(folder) else whole)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        msg = f"{text} can't stand in a gatepass.toml, which is UTF-8 text. Give a path that is."
+        failure = ConfigurationError(msg, code="config_unwritable")
+    else:
+        return text
+    raise failure
 
 
 def _written(value: object) -> str:

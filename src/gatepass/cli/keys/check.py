@@ -86,7 +86,7 @@ def check(
         write_facts([(name, _shown(value)) for name, value in found.items()])
     if problem is not None:
         raise problem
-    note(voice, f"The server takes such keys. Is this one registered? gatepass token URL --private-key-file {path}")
+    note(voice, f"The server takes such keys. Is this one registered?\n  gatepass token URL --private-key-file {path}")
 
 
 def _way_to(issuer: str | None, given: Way) -> tuple[str | None, Way]:

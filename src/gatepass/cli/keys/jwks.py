@@ -17,7 +17,7 @@ __all__ = ["jwks"]
 
 def jwks(
     paths: Annotated[
-        list[Path], typer.Argument(metavar="FILE...", help="Private keys, public keys (PEM or JWK), or JWK sets.")
+        list[Path], typer.Argument(metavar="FILE", help="Private keys, public keys (PEM or JWK), or JWK sets.")
     ],
     password: Password,
     voice: Voice,  # noqa: ARG001 - it is for who reports
