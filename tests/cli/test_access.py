@@ -103,6 +103,11 @@ class TestAccess:
         profile = Access.to(URL, Who(workload=workload, subject="bot", **who), Way()).auth._source.profile
         assert type(profile.client) is client
 
+    @pytest.mark.parametrize("where", ["mcp.example.com/mcp", "127.0.0.1:8000/mcp", "reports ", "./gatepass.toml"])
+    def test_what_is_neither_a_name_nor_a_url_is_told_apart_first(self, where):
+        with pytest.raises(UsageError, match="is neither the name of a server"):
+            Access.to(where, Who(), Way())
+
     def test_a_workload_without_a_name_keeps_no_token(self):
         who = Who(workload=Reference("platform", ("ambient",)))
         assert Access.to(URL, who, Way(no_store=True)).store is None

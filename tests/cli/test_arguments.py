@@ -89,6 +89,7 @@ class TestAValue:
             ("anything:={canary", "anything:= takes JSON"),
             ("canary", "Argument 1 of the tool is not key=value"),
             ("=canary", "Argument 1 of the tool is not key=value"),
+            ("text=canary\udcff", "Argument 1 of the tool is not text in UTF-8"),
             (":=3", "Argument 1 of the tool is not key=value"),
         ],
     )

@@ -75,6 +75,14 @@ def test_a_program_that_can_not_get_warm_hears_why(auth_server, mcp_server):
     assert failure.value.error == "invalid_client"
 
 
+def test_who_waits_in_vain_for_another_process_is_told_so(mcp_server, tmp_path):
+    store = gatepass.FileStore(tmp_path / "store")
+    auth = auth_for(mcp_server, store=store, deadline_s=0.5)
+    assert store.acquire(auth._source.shelf.names[0], "somebody", 30.0)
+    with pytest.raises(gatepass.UnreachableError, match="another process that shares the store asks for it"):
+        auth.warm()
+
+
 # The end.
 
 

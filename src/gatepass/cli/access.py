@@ -74,6 +74,9 @@ class Access:
             server = config.server(where)
             where = server.url
             layers.append(server.layer)
+        elif "://" not in where:
+            msg = f"{where!r} is neither the name of a server (letters, digits, - and _) nor a URL (https://...)."
+            raise UsageError(msg)
         return replace(cls.described(where, settle(*layers), config), layers=tuple(layers))
 
     @classmethod

@@ -144,7 +144,7 @@ def gatepass(
 
     Where a NAME of gatepass.toml will do, a URL will, too. Then who you are comes from options or the environment:
     GATEPASS_CLIENT_ID, with GATEPASS_CLIENT_SECRET or GATEPASS_PRIVATE_KEY_FILE; GATEPASS_ISSUER and GATEPASS_SCOPES
-    say where and for what. Every option has such a variable.
+    say where and for what. Every option about the server or who you are has such a variable.
     """
     del show_version
 

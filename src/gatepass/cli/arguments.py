@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from gatepass.cli.exits import UsageError
+from gatepass.cli.exits import UsageError, check_text
 from gatepass.cli.schema import declared, is_closed, kind_of, kinds, required, signature
 
 if TYPE_CHECKING:
@@ -117,6 +117,7 @@ class _Reader:
 
 def _words_of(word: str, number: int, reader: _Reader) -> tuple[Word, ...]:
     """What one word of the shell says: one argument, or all that stand in a file."""
+    check_text(word, f"Argument {number} of the tool")
     name, mark, text = word.partition("=")
     if not mark and word.startswith(_FILE):
         return _members(reader.text(word[1:], f"Argument {number} of the tool, @FILE,"))

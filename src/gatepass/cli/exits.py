@@ -7,7 +7,7 @@ import enum
 from gatepass.cli.wording import as_options
 from gatepass.errors import ConfigurationError, GatepassError, RemoteError, StoreError, UnreachableError
 
-__all__ = ["TABLE", "Exit", "ToolError", "UsageError", "exit_of", "explain", "who_knows_more"]
+__all__ = ["TABLE", "Exit", "ToolError", "UsageError", "check_text", "exit_of", "explain", "who_knows_more"]
 
 
 class Exit(enum.IntEnum):
@@ -52,6 +52,17 @@ _PLAIN = frozenset({"answer_lost", "mcp_error", "mcp_answer_invalid", "tool_unkn
 
 class UsageError(Exception):
     """The command was called in a way that can't be meant."""
+
+
+def check_text(text: str, named: str) -> None:
+    """Text that goes into JSON is UTF-8; what a shell hands over may be any bytes.
+
+    Raises:
+        UsageError: it is not.
+    """
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        msg = f"{named} is not text in UTF-8."
+        raise UsageError(msg)
 
 
 class ToolError(Exception):

@@ -285,6 +285,7 @@ class Flight:
     def _go_on_with_lease(self, now: Instant) -> bool:
         """Whether the lease is ours, and there still is something to renew."""
         source = self._source
+        source.behind = self._lease is None
         if self._lease is not None:
             source.world.notice(lease_taken(self._lease))
             return not self._renewed_meanwhile(now)

@@ -63,6 +63,7 @@ class Source:
         binding: what tokens are bound to.
         watched: somebody is told of each use of a token.
         closed: no more tokens are made; the one at hand still serves.
+        behind: somebody else who shares the store renews it just now.
         rediscover: what is kept of an earlier discovery is not to be trusted.
     """
 
@@ -92,6 +93,7 @@ class Source:
         self.discovery: Discovery | None = None
         self.rediscover = False
         self.closed = False
+        self.behind = False
         self.watched = watched
         self.failures = Failures(policy)
         self.hand = Hand()
@@ -546,7 +548,8 @@ class Source:
 
     def _too_late(self, patience_s: float) -> UnreachableError:
         last = f" The last attempt: {self.failures.last}" if self.failures.last is not None else ""
-        msg = f"No token within {patience_s:g} s; the request for one goes on.{last}"
+        goes_on = "another process that shares the store asks for it" if self.behind else "the request for one goes on"
+        msg = f"No token within {patience_s:g} s; {goes_on}.{last}"
         return UnreachableError(msg, code="deadline", retryable=True, retry_at=self.world.now().wall)
 
     def __reduce__(self) -> NoReturn:

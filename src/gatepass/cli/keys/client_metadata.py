@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import msgspec
 import typer
 
-from gatepass.cli.exits import UsageError
+from gatepass.cli.exits import UsageError, check_text
 from gatepass.cli.keys.password import Password  # noqa: TC001 - typer reads the annotations
 from gatepass.cli.keys.public import PublicHalf, jwk_set, read_public_halves
 from gatepass.cli.screen import write_json
@@ -86,6 +86,8 @@ def client_metadata(
         )
         raise UsageError(msg)
     _check_links(jwks_uri, redirect_uri or [])
+    check_text(name, "--name")
+    check_text(scopes or "", "--scopes")
     halves = [half for path in key or () for half in read_public_halves(path, password.secret)]
     document = _Document(
         client_id=url,
