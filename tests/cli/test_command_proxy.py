@@ -59,7 +59,7 @@ class TestACall:
         ("arguments", "says"),
         [
             ([], "Give --stdio for a host that starts it, or --http 127.0.0.1:PORT"),
-            (["--stdio", "--http", "127.0.0.1:0"], "Give --stdio for a host that starts it, or --http"),
+            (["--stdio", "--http", "127.0.0.1:0"], "--stdio and --http exclude each other"),
             (["--stdio", "--key-env", "KEY"], "--key-env goes with --http"),
             (["--stdio", "--key-file", "key"], "--key-file goes with --http"),
             (["--http", "127.0.0.1:0", "--key-env", "KEY", "--key-file", "key"], "both give the key: leave one out."),

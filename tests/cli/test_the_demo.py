@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 
 from gatepass import __all__ as public_names
+from gatepass.cli.demo import demo as run_demo
+from gatepass.cli.voice import Voice
 
 
 class TestDemo:
@@ -20,6 +22,17 @@ class TestDemo:
         assert "eyJ" not in shown.out
         assert "PRIVATE KEY" not in shown.out
         assert list(home.iterdir()) == []
+
+    def test_a_quiet_one_says_nothing(self, capsys, monkeypatch):
+        async def played(page):
+            page.title("a title")
+            page.fact("a name", 1)
+
+        monkeypatch.setattr("gatepass.cli.demo._play", played)
+        run_demo(Voice(quiet=True))
+        assert capsys.readouterr().out == ""
+        run_demo(Voice())
+        assert "a title" in capsys.readouterr().out
 
     def test_the_lines_it_recommends_use_public_names(self):
         from gatepass.cli.page import _PROGRAM

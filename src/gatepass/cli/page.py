@@ -47,10 +47,14 @@ class _Console(Console):
 
 
 class Page:
-    """A page that is written from top to bottom while things happen."""
+    """A page that is written from top to bottom while things happen.
 
-    def __init__(self) -> None:
-        self._console = _Console(highlight=False, soft_wrap=True)
+    Args:
+        quiet: nothing is written.
+    """
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._console = _Console(highlight=False, soft_wrap=True, quiet=quiet)
         self._check = "\N{CHECK MARK}" if self._console.encoding.startswith("utf") else "+"
         self._steps = 0
         self._claims = 0

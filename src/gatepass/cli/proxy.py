@@ -93,7 +93,10 @@ def proxy(
 
 
 def _check(*, stdio: bool, http: str | None, key_file: Path | None, key_env: str | None) -> None:
-    if stdio == (http is not None):
+    if stdio and http is not None:
+        msg = "--stdio and --http exclude each other: start one proxy for each."
+        raise UsageError(msg)
+    if not stdio and http is None:
         msg = "Give --stdio for a host that starts it, or --http 127.0.0.1:PORT for programs that call it."
         raise UsageError(msg)
     if key_file and key_env:

@@ -54,7 +54,8 @@ def new(
 
 def _next_steps(path: Path, half: PublicHalf, password: Password) -> str:
     return (
-        f"{path} holds a new private key ({kind_of(half)}), which only you can read. Back it up, and send it nobody.\n"
+        f"{path} holds a new private key ({kind_of(half)}), which only you can read. Back it up, "
+        "and send it to nobody.\n"
         f"Register at the authorization server the public half, which is on stdout, and:\n"
         f"  token_endpoint_auth_method       private_key_jwt\n"
         f"  token_endpoint_auth_signing_alg  {half['alg']}\n"
