@@ -105,7 +105,7 @@ class TestAccess:
 
     @pytest.mark.parametrize("where", ["mcp.example.com/mcp", "127.0.0.1:8000/mcp", "reports ", "./gatepass.toml"])
     def test_what_is_neither_a_name_nor_a_url_is_told_apart_first(self, where):
-        with pytest.raises(UsageError, match="is neither the name of a server"):
+        with pytest.raises(gatepass.ConfigurationError, match="is neither the name of a server"):
             Access.to(where, Who(), Way())
 
     def test_a_workload_without_a_name_keeps_no_token(self):

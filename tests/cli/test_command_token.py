@@ -14,15 +14,17 @@ from contextlib import contextmanager
 
 import key_material
 import pytest
+from ageing import grow_older
 from cli.conftest import SECRET, ci_bot
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
+from gatepass import FileStore
 from gatepass.cli.app import run as run_here
 from gatepass.testing import AuthorizationServer, ProtectedServer, Trouble
 
 CONFIGURATIONS = {
-    "no_scheme": ["mcp.example.com/mcp", "The URL does not start with https://"],
+    "no_scheme": ["mcp.example.com/mcp", "is neither the name of a server"],
     "http_url": ["http://mcp.example.com/mcp", "Use https; or --allow-http, if the network"],
     "http_issuer": ["https://mcp.example.com/mcp", "--issuer=http://auth.example.com", "issuer is http://"],
     "no_secret": ["{url}", "--client-secret-file=/no/such/secret", "file /no/such/secret can't be read"],
@@ -87,10 +89,11 @@ class TestAToken:
         left_s = dt.datetime.fromisoformat(said["expires_at"]).timestamp() - time.time()
         assert 200 < left_s <= 301
 
-    def test_one_that_would_not_live_long_enough_is_renewed_first(self, gatepass, url, authority):
+    def test_one_that_would_not_live_long_enough_is_renewed_first(self, gatepass, url, authority, tmp_path):
         first = gatepass("token", url).out
-        assert gatepass("token", url, "--min-ttl", "1m").out == first
-        run = gatepass("token", url, "--min-ttl", "300s")
+        grow_older(FileStore(tmp_path / "state" / "gatepass"), 100)
+        assert gatepass("token", url, "--min-ttl", "3m").out == first
+        run = gatepass("token", url, "--min-ttl", "4m")
         assert (run.code, run.err, authority.count("token")) == (0, "", 2)
         assert run.out != first
         assert gatepass("token", url).out == run.out
@@ -100,7 +103,7 @@ class TestAToken:
         run = gatepass("token", url, "--min-ttl", "301s")
         assert (run.code, run.out, authority.count("token")) == (0, first, 1)
         assert run.err == (
-            "gatepass: note: A token of this server lives for 300 s only, less than --min-ttl asks for.\n"
+            "gatepass: note: A token of this server lives for 300 s, too short for what --min-ttl asks for.\n"
         )
 
     def test_one_whose_life_is_unknown_is_good_for_any_time(self, gatepass, tmp_path):

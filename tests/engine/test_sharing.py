@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from jar import Caller, Clock, Fragile, Jar, served, waiting
 
+from gatepass.core.secret import Secret
 from gatepass.errors import RemoteError, UnreachableError
 from gatepass.lifecycle.record import Pause
 from gatepass.stores.base import Lease
@@ -236,3 +237,73 @@ def test_a_pause_is_as_long_as_the_server_wants_it() -> None:
     two.call()
     two.pump()
     assert two.mints == 1
+
+
+def test_a_pause_is_over_once_somebody_has_a_newer_token() -> None:
+    one, two, _ = two_jars()
+    first = one.token()
+    two.token()
+    one.advance(800)
+    one.profile.answers = [BUSY.with_(retry_at=one.clock.wall + 900.0)]
+    one.call()
+    one.pump()
+    one.advance(1)
+    two.profile.default = 100.0
+    assert two.source.reject(first)
+    two.pump()
+    two.advance(90)
+    assert served(two.call()).generation == 2
+    two.pump()
+    assert served(two.call()).generation == 3
+
+
+def test_a_copy_of_an_older_token_says_nothing_of_the_refresh_token_at_hand() -> None:
+    one, two, _ = two_jars()
+    two.profile.refresh_token = Secret("r")
+    old = one.token()
+    two.advance(995)
+    held = two.token()
+    two.source.refresh_refused()
+    two.source.loaded(old)
+    assert two.source.refresh_token(held.record.issuer) is None
+
+
+# A token that would end too soon for somebody.
+
+
+def test_one_who_needs_a_longer_life_waits_for_the_next_token_and_the_others_go_on() -> None:
+    jar = Jar()
+    old = jar.token()
+    jar.advance(300)
+    caller = waiting(jar.source.join(Caller, 10.0, bare_ok=False, instead_of=old))
+    assert served(jar.call()) is old
+    jar.pump()
+    assert served(caller.outcome).generation == 2
+
+
+def test_if_there_is_no_next_token_it_hears_why_and_the_others_go_on() -> None:
+    jar = Jar()
+    old = jar.token()
+    jar.profile.default = RemoteError("No.", code="token_refused", error="unauthorized_client")
+    caller = waiting(jar.source.join(Caller, 10.0, bare_ok=False, instead_of=old))
+    jar.pump()
+    assert isinstance(caller.outcome, RemoteError)
+    assert served(jar.call()) is old
+    assert jar.source.ready is old
+
+
+# A server that gives one and the same token.
+
+
+def test_a_token_that_is_given_again_after_a_refusal_is_used_again() -> None:
+    jar = Jar()
+    first = jar.token()
+    jar.clock.asked -= 1  # the next one has the same name
+    assert jar.source.reject(first)
+    jar.pump()
+    again = served(jar.call())
+    assert (again.record.access_token, again.generation) == (first.record.access_token, 2)
+    assert jar.source.ready is again
+    jar.advance(60)
+    assert served(jar.call()) is again
+    assert jar.mints == 2

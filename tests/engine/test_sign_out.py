@@ -381,3 +381,20 @@ def test_what_was_issued_by_a_refresh_token_while_it_was_being_revoked_is_revoke
     jar.pump()
     assert [token for _, token in revoked(jar)] == ["r1", "token-1", "r2", "t2"]
     assert kept(jar.store) == ["metadata"]
+
+
+def test_a_token_that_is_forgotten_on_its_way_does_not_take_the_next_one_along() -> None:
+    jar = a_jar(REVOKED, REVOKED, REVOKED)
+    jar.advance(995)
+
+    def meanwhile() -> None:
+        sign_out(jar.source)
+        jar.profile.while_asked = None
+        assert waiting(jar.call())
+
+    jar.profile.while_asked = meanwhile
+    jar.call()
+    jar.pump()
+    held = jar.source.held
+    assert held is not None
+    assert jar.source.shelf.token() == held.record

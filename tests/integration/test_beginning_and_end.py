@@ -5,6 +5,7 @@ from __future__ import annotations
 import anyio
 import httpx2
 import pytest
+from ageing import grow_older
 from integration.crowd import Background
 from integration.patience import aeventually, eventually
 from integration.ways_in import auth_for, cost, held_back, hello
@@ -44,27 +45,42 @@ def test_a_task_is_warm_in_the_same_way(mcp_server, backend):
     assert auth.status().state == "fresh"
 
 
-def test_a_token_that_would_end_too_soon_is_renewed_first_and_no_other(auth_server, mcp_server):
-    auth = auth_for(mcp_server)
-    first = auth.token()
-    auth.warm(min_ttl_s=60)
+def test_a_token_that_would_end_too_soon_is_renewed_first_and_no_other(auth_server, mcp_server, tmp_path):
+    store = gatepass.FileStore(tmp_path / "store")
+    first = auth_for(mcp_server, store=store).token()
+    grow_older(store, 100)  # of the 300 seconds that it lives
+    auth = auth_for(mcp_server, store=store)
+    auth.warm(min_ttl_s=150)
     assert auth.token() == first
-    auth.warm(min_ttl_s=auth_server.token_lifetime_s)
+    auth.warm(min_ttl_s=250)
     second = auth.token()
     assert second != first
     assert auth_server.count("token") == 2
     auth.warm(min_ttl_s=86_400)  # no token of this server lives so long, and this one is young
     assert auth.token() == second
+    auth.close()
+    auth.warm(min_ttl_s=86_400)
+
+
+def test_where_it_can_not_be_renewed_that_is_said_and_it_goes_on_serving(auth_server, mcp_server, tmp_path):
+    store = gatepass.FileStore(tmp_path / "store")
+    first = auth_for(mcp_server, store=store).token()
+    grow_older(store, 100)
+    auth = auth_for(mcp_server, store=store)
     auth_server.trouble = Trouble(status=400, body={"error": "unauthorized_client"})
     with pytest.raises(gatepass.RemoteError):
-        auth.warm(min_ttl_s=auth_server.token_lifetime_s)
+        auth.warm(min_ttl_s=250)
+    assert auth.token() == first
+    assert auth.status().state == "fresh"
 
 
 @BACKENDS
-def test_a_task_has_a_token_renewed_that_would_end_too_soon(auth_server, mcp_server, backend):
-    auth = auth_for(mcp_server)
-    first = auth.token()
-    anyio.run(auth.awarm, auth_server.token_lifetime_s, backend=backend)
+def test_a_task_has_a_token_renewed_that_would_end_too_soon(mcp_server, backend, tmp_path):
+    store = gatepass.FileStore(tmp_path / "store")
+    first = auth_for(mcp_server, store=store).token()
+    grow_older(store, 100)
+    auth = auth_for(mcp_server, store=store)
+    anyio.run(auth.awarm, 250, backend=backend)
     assert auth.token() != first
 
 

@@ -90,6 +90,7 @@ class Tokens:
         self.nonce: str | None = None
         self.world = self
         self.watched = False
+        self.forced: str | None = None
         self.used = self.told.append
         self.wanted: list[tuple[str, ...] | None] = []
         """What to ask for at each 403."""
@@ -254,6 +255,13 @@ def test_a_refused_token_is_renewed_and_the_request_replayed(lib: Any) -> None:
 
 def test_where_no_third_token_can_be_had_the_second_refusal_is_the_callers(lib: Any) -> None:
     tokens = Tokens(token(2), ready=token(1), renews=1)
+    assert converse(lib, tokens, 401, 401) == ["Bearer t1", "Bearer t2"]
+    assert tokens.told == [SAYS, 1, "get", 2]
+
+
+def test_a_token_that_a_refusal_has_forced_is_replayed_once(lib: Any) -> None:
+    tokens = Tokens(token(2), token(3), ready=token(1))
+    tokens.forced = "t2"
     assert converse(lib, tokens, 401, 401) == ["Bearer t1", "Bearer t2"]
     assert tokens.told == [SAYS, 1, "get", 2]
 

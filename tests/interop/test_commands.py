@@ -88,7 +88,11 @@ COMMANDS = {
     "status before": ("status", (0, "by-secret absent {issuer} by-key absent {issuer}"), ""),
     "token": ("token by-secret", (0, "eyJ"), ""),
     "token from the store": ("token by-secret", (0, "eyJ"), ""),
-    "token for long": ("token by-secret --min-ttl 2h", (0, "eyJ"), "A token of this server lives for 3600 s only"),
+    "token for long": (
+        "token by-secret --min-ttl 2h",
+        (0, "eyJ"),
+        "A token of this server lives for 3600 s, too short",
+    ),
     "token with a key": ("token by-key --json", (0, '"token_type": "Bearer"'), ""),
     "headers": ("headers by-key", (0, '{{ "Authorization": "Bearer eyJ'), ""),
     "run": ("run by-secret -- {python} -c {visit} {url}", (7, "200"), ""),

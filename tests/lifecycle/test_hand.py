@@ -88,6 +88,12 @@ def test_the_last_refusals_are_remembered_and_no_more() -> None:
     assert [hand.refuses(each.record.access_token) for each in many] == [False] + [True] * 8
 
 
+def test_a_refused_token_that_the_server_gives_again_is_tried_again() -> None:
+    hand = a_hand(held := token("a", 1), held)
+    hand.hold(again := token("a", 2))
+    assert hand.usable(again, NOW)
+
+
 def test_what_is_dropped_is_not_used_again() -> None:
     hand = a_hand(held := token("a", 3))
     assert hand.drop() is held

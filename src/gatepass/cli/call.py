@@ -92,7 +92,9 @@ _UNANSWERED = ("connection_broken", "mcp_no_answer", "timeout")
 
 def _may_be_done(failure: UnreachableError, url: str) -> bool:
     """Whether it is the answer to the call that is missing, and not a token."""
-    return failure.code in _UNANSWERED and (failure.code == "mcp_no_answer" or urlsplit(url).netloc in str(failure))
+    return failure.code == "mcp_no_answer" or (
+        failure.code in _UNANSWERED and urlsplit(url).netloc in str(failure).split()
+    )
 
 
 async def _call(access: Access, name: str, words: Sequence[Word], voice: Voice) -> CallToolResult:
@@ -109,7 +111,7 @@ async def _call(access: Access, name: str, words: Sequence[Word], voice: Voice) 
                 called = True
                 return await mcp.call_tool(name, values, progress_callback=report)
     except UnreachableError as failure:
-        if not called or not _may_be_done(failure, access.auth.url):
+        if not called or not _may_be_done(failure, access.auth.resource):
             raise
         msg = f"{failure} {name} may have done its work all the same: look before you call it again."
     raise UnreachableError(msg, code="answer_lost")

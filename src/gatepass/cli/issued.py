@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +11,7 @@ import typer
 from gatepass.cli.span import seconds
 from gatepass.cli.spinner import spinning
 from gatepass.cli.voice import note
+from gatepass.lifecycle.record import ttl_at
 
 if TYPE_CHECKING:
     from gatepass.cli.access import Access
@@ -51,8 +53,8 @@ def issued(access: Access, min_ttl_s: float | None, voice: Voice) -> TokenRecord
     record = held.record
     if min_ttl_s is not None and record.lifetime_s is None:
         note(voice, "The server does not say how long its tokens live, so --min-ttl can't be seen to.")
-    elif min_ttl_s is not None and record.lifetime_s is not None and record.lifetime_s < min_ttl_s:
-        note(voice, f"A token of this server lives for {record.lifetime_s:g} s only, less than --min-ttl asks for.")
+    elif min_ttl_s is not None and (ttl_at(record, time.time()) or 0.0) < min_ttl_s:
+        note(voice, f"A token of this server lives for {record.lifetime_s:g} s, too short for what --min-ttl asks for.")
     return record
 
 

@@ -70,7 +70,8 @@ class _LastFailure:
         self.status: int | None = None
 
     async def answered(self, response: httpx2.Response) -> None:
-        self.status = response.status_code if response.is_error else None
+        if response.request.method == "POST":  # and not the stream beside it, nor the farewell
+            self.status = response.status_code if response.is_error else None
 
 
 def _reason(answer: MCPError, status: int | None) -> GatepassError:

@@ -30,6 +30,7 @@ from gatepass.engine.wording import (
     without_steps,
 )
 from gatepass.errors import ConfigurationError, GatepassError, RemoteError, SignInRequiredError, StoreError
+from gatepass.lifecycle.hand import same
 from gatepass.lifecycle.policy import Held, State, asked_for, decide, hold, pause_s, still_paused_s
 from gatepass.lifecycle.record import Pause, TokenRecord
 from gatepass.profiles.base import Known
@@ -70,7 +71,8 @@ class Flight:
         wanted: somebody needs a token, not just a look into the store.
         awaited: somebody waits for the outcome, so that a person may be asked.
         needs: the scopes that the token must be asked for with, beyond the usual ones.
-        called_off: the token was forgotten meanwhile; what comes is for nobody.
+        instead_of: a token that serves, but not somebody aboard, who needs one that lives longer.
+        called_off: the token was forgotten meanwhile, or its `Auth` closed; what comes is for nobody.
         busy: how many workers are at it: one, or none while it waits for its time.
         delay_s: when to take off, in seconds from the launch.
         epoch: the pool's epoch at its start.
@@ -92,6 +94,7 @@ class Flight:
         "called_off",
         "delay_s",
         "epoch",
+        "instead_of",
         "needs",
         "waiters",
         "wanted",
@@ -112,6 +115,7 @@ class Flight:
         self.wanted = False
         self.awaited = False
         self.needs: tuple[str, ...] = ()
+        self.instead_of: Held | None = None
         self.called_off = False
         self.busy = 0
         self.delay_s = 0.0
@@ -199,10 +203,9 @@ class Flight:
         source.loaded(source.stored())
 
     def _serve(self, now: Instant) -> bool:
-        """Give the token at hand, if it can be used, to whoever waits; whether it is fresh, so that all is done."""
-        source = self._source
-        held = source.held
-        if held is None or not source.hand.usable(held, now) or not asked_for(held, self.needs):
+        """Give the token at hand, if it will do, to whoever waits; whether it is fresh, so that all is done."""
+        source, held = self._source, self._serving(now)
+        if held is None:
             return False
         if decide(held, now) is State.FRESH:
             self._land(held)
@@ -213,6 +216,13 @@ class Flight:
         for waiter in waiters:
             waiter.settle(held)
         return False
+
+    def _serving(self, now: Instant) -> Held | None:
+        """The token at hand, if it will do for all aboard."""
+        held = self._source.held
+        if held is None or not self._source.hand.usable(held, now) or same(held, self.instead_of):
+            return None
+        return held if asked_for(held, self.needs) else None
 
     def _stay(self) -> bool:
         """Let those go who would rather send a bare request first; whether anybody wants a token made."""
@@ -241,16 +251,11 @@ class Flight:
 
     def _paused(self, now: Instant) -> bool:
         """Whether the authorization server has just failed another who shares our token, which still serves."""
-        source, held = self._source, self._source.held
-        if (
-            not source.shelf.shared
-            or held is None
-            or not source.hand.usable(held, now)
-            or not asked_for(held, self.needs)
-        ):
+        source, held = self._source, self._serving(now)
+        pause = source.shelf.pause() if held is not None and source.shelf.shared else None
+        if held is None or pause is None or pause.began_at < held.record.obtained_at:
             return False
-        pause = source.shelf.pause()
-        wait_s = 0.0 if pause is None else still_paused_s(pause, now, source.policy)
+        wait_s = still_paused_s(pause, now, source.policy)
         if wait_s <= 0:
             return False
         wait_s = min(wait_s, source.remaining_s(now)) + source.share() * source.policy.back_off_first_s
@@ -264,6 +269,7 @@ class Flight:
         A refresh token may be shared with another `Auth` of this process, whatever the store.
         """
         source = self._source
+        source.behind = False
         if self._lease is None and not (source.shelf.shared or self._spends()):
             return True
         if self._lease is not None and now.mono < self._leased_mono + _PROMPT_S:
@@ -290,8 +296,8 @@ class Flight:
             source.world.notice(lease_taken(self._lease))
             return not self._renewed_meanwhile(now)
         source.world.notice(lease_busy())
-        held = source.held
-        if held is not None and source.hand.usable(held, now) and asked_for(held, self.needs):
+        held = self._serving(now)
+        if held is not None:
             source.failures.postpone(now)
             self._land(held)  # stale: somebody else renews it, and we go on with what we have
         elif not source.retire(self):  # where nobody waits any more, whoever comes next looks again
@@ -320,7 +326,7 @@ class Flight:
         source = self._source
         self._attempts += 1
         self._began = source.world.now()
-        source.minting(self._began)
+        forced = source.minting(self._began)
         discovery = self._discovered()
         if self._lease is not None and not self._take_lease(source.world.now()):
             return
@@ -328,13 +334,17 @@ class Flight:
         renewed = self._renewed(known)
         obtained = renewed or obtain(source.world, source.profile, known)
         record = self._record(obtained, known)
+        if self.called_off:
+            self._undo(record, kept=False)
+            return
+        source.forced = record.access_token if forced else None
         now = source.world.now()
         held = hold(record, now, source.policy, source.share(), known.proof_key)
         if record.refresh_token is not None or decide(held, now) is not State.EXPIRED:
             source.shelf.keep_token(record, self._lease)  # first of all: the refresh token of before may be spent
         self._learn(obtained.discovery)
         if self.called_off:
-            self._undo(record)
+            self._undo(record, kept=True)
             return
         if source.challenge is not None:
             source.shelf.keep_challenge(source.challenge)
@@ -343,11 +353,12 @@ class Flight:
         by = type(source.profile).__name__ if renewed is None else "refresh_token"
         source.world.notice(token_obtained(record, by=by, took_s=now.mono - self._began.mono))
         if not source.landed(self, held):  # called off just now
-            self._undo(record)
+            self._undo(record, kept=True)
 
-    def _undo(self, record: TokenRecord) -> None:
+    def _undo(self, record: TokenRecord, *, kept: bool) -> None:
         """The token was forgotten while the next one was on its way: nobody is to have that, either."""
-        for step in (self._source.shelf.drop_token, lambda: revoked(self._source, record)):
+        drop = (self._source.shelf.drop_token,) if kept else ()
+        for step in (*drop, lambda: revoked(self._source, record)):
             with suppress(GatepassError):  # whoever signed out has heard of the same trouble
                 step()
         self._give_back()
@@ -512,7 +523,7 @@ class Flight:
                 return
         held = source.held
         if held is not None and source.hand.usable(held, now):
-            if error.retryable and source.shelf.shared:
+            if error.retryable and source.shelf.shared and not isinstance(error, StoreError):
                 lasts_s = pause_s(wait_s, remaining_s=source.remaining_s(now), policy=source.policy)
                 source.shelf.keep_pause(Pause(began_at=now.wall, lasts_s=lasts_s))
             source.world.notice(still_usable(error))

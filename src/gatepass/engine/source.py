@@ -63,6 +63,7 @@ class Source:
         binding: what tokens are bound to.
         watched: somebody is told of each use of a token.
         closed: no more tokens are made; the one at hand still serves.
+        forced: the access token of the last renewal that a refusal forced.
         behind: somebody else who shares the store renews it just now.
         rediscover: what is kept of an earlier discovery is not to be trusted.
     """
@@ -93,6 +94,7 @@ class Source:
         self.discovery: Discovery | None = None
         self.rediscover = False
         self.closed = False
+        self.forced: str | None = None
         self.behind = False
         self.watched = watched
         self.failures = Failures(policy)
@@ -117,8 +119,12 @@ class Source:
         Raises:
             GatepassError: no token could be had; the reason.
         """
+        until = self.world.now().mono + patience_s
         held = _made(self._wait(patience_s, needs=needs))
-        return _made(self._wait(patience_s, needs=needs)) if self._outlived(held, min_ttl_s) else held
+        if not self._ends_too_soon(held, min_ttl_s):
+            return held
+        left_s = max(0.0, until - self.world.now().mono)
+        return _made(self._wait(left_s, needs=needs, instead_of=held))
 
     def get_or_bare(self, patience_s: float) -> Held | None:
         """As `get`; but None while nothing says which scopes to ask for, so that a bare request should go first."""
@@ -126,8 +132,12 @@ class Source:
 
     async def aget(self, patience_s: float, needs: Scopes = (), min_ttl_s: float = 0.0) -> Held:
         """As `get`, for a task of asyncio or trio."""
+        until = self.world.now().mono + patience_s
         held = _made(await self._await(patience_s, needs=needs))
-        return _made(await self._await(patience_s, needs=needs)) if self._outlived(held, min_ttl_s) else held
+        if not self._ends_too_soon(held, min_ttl_s):
+            return held
+        left_s = max(0.0, until - self.world.now().mono)
+        return _made(await self._await(left_s, needs=needs, instead_of=held))
 
     async def aget_or_bare(self, patience_s: float) -> Held | None:
         """As `get_or_bare`, for a task of asyncio or trio."""
@@ -149,8 +159,10 @@ class Source:
         """As `do`, for a task of asyncio or trio."""
         return await do_async(self.pool, origin(self.target.endpoint), job, patience_s)
 
-    def _wait(self, patience_s: float, *, bare_ok: bool = False, needs: Scopes = ()) -> Held | None:
-        joined = self.join(ThreadWaiter, patience_s, bare_ok=bare_ok, needs=needs)
+    def _wait(
+        self, patience_s: float, *, bare_ok: bool = False, needs: Scopes = (), instead_of: Held | None = None
+    ) -> Held | None:
+        joined = self.join(ThreadWaiter, patience_s, bare_ok=bare_ok, needs=needs, instead_of=instead_of)
         if joined is None or isinstance(joined, Held):
             return joined
         self.pool.help(lambda: joined.done, patience_s)
@@ -160,8 +172,10 @@ class Source:
             self.leave(joined)
         return self._outcome(joined, patience_s)
 
-    async def _await(self, patience_s: float, *, bare_ok: bool = False, needs: Scopes = ()) -> Held | None:
-        joined = self.join(task_waiter, patience_s, bare_ok=bare_ok, needs=needs)
+    async def _await(
+        self, patience_s: float, *, bare_ok: bool = False, needs: Scopes = (), instead_of: Held | None = None
+    ) -> Held | None:
+        joined = self.join(task_waiter, patience_s, bare_ok=bare_ok, needs=needs, instead_of=instead_of)
         if joined is None or isinstance(joined, Held):
             return joined
         self.pool.help(lambda: joined.done, patience_s)
@@ -178,6 +192,7 @@ class Source:
         *,
         bare_ok: bool,
         needs: Scopes = (),
+        instead_of: Held | None = None,
     ) -> Held | AnyWaiter | None:
         """A token that can be served now, or a place among those who wait for one; None for a bare request.
 
@@ -186,6 +201,7 @@ class Source:
             patience_s: how long the caller would wait, in seconds.
             bare_ok: see `get_or_bare`.
             needs: see `get`.
+            instead_of: a token that serves, but not this caller.
 
         Raises:
             GatepassError: the last failure, when there will be no other attempt within the caller's patience.
@@ -193,7 +209,8 @@ class Source:
         now = self.world.now()
         with self.pool.lock:
             held = self.held
-            state = decide(held, now) if held is None or asked_for(held, needs) else State.ABSENT
+            fits = held is None or (asked_for(held, needs) and not same(held, instead_of))
+            state = decide(held, now) if fits else State.ABSENT
             flight = self._live_flight()
             refused = self._refused
             if refused and flight is None and self.failures.last is None and not self._may_force(now):
@@ -218,13 +235,35 @@ class Source:
                     flight.delay_s = delay_s
                     self._flight = flight
                 waiter = make_waiter(now.mono + patience_s, bare_ok)
-                waiter.needs = needs
+                waiter.needs, waiter.instead_of = needs, instead_of
                 flight.needs = union(flight.needs, needs)
+                flight.instead_of = instead_of or flight.instead_of
                 flight.wanted = flight.wanted or not bare_ok
                 flight.waiters.add(waiter)
         if flight is not None:
             flight.launch()
         return held if waiter is None else waiter
+
+    def leave(self, waiter: Waiter) -> None:
+        """A caller waits no longer."""
+        with self.pool.lock:
+            flight = self._flight
+            if flight is not None:
+                flight.waiters.discard(waiter)
+
+    def _outcome(self, waiter: Waiter, patience_s: float) -> Held | None:
+        outcome = waiter.outcome if waiter.done else self._too_late(patience_s)  # `done` comes after the outcome
+        for_s = self.world.now().mono - (waiter.until - patience_s)
+        self.world.notice(waited(for_s, outcome if isinstance(outcome, GatepassError) else None))
+        if isinstance(outcome, GatepassError):
+            raise outcome.again()
+        return outcome
+
+    def _too_late(self, patience_s: float) -> UnreachableError:
+        last = f" The last attempt: {self.failures.last}" if self.failures.last is not None else ""
+        goes_on = "another process that shares the store asks for it" if self.behind else "the request for one goes on"
+        msg = f"No token within {patience_s:g} s; {goes_on}.{last}"
+        return UnreachableError(msg, code="deadline", retryable=True, retry_at=self.world.now().wall)
 
     def challenged(self, challenge: ResourceChallenge | None) -> None:
         """The resource asked for a token: remember what it said, and the scopes of before if it named none."""
@@ -255,27 +294,16 @@ class Source:
             flight.launch()
         return flight is not None
 
-    def _outlived(self, held: Held, min_ttl_s: float) -> bool:
-        """Whether that token ends before it is needed no longer. Then it is used no more, and the next one is made.
+    def _ends_too_soon(self, held: Held, min_ttl_s: float) -> bool:
+        """Whether that token has less life left than is wanted, and another one would have more.
 
-        Where none lives that long, one with more than half of its life ahead is as good as the next.
+        Where none is usable for so long, one with half of its life ahead is as good as the next.
         """
         ttl_s, lifetime_s = ttl_at(held.record, self.world.now().wall), held.record.lifetime_s
         if ttl_s is None or lifetime_s is None:
             return False
-        if ttl_s >= (min_ttl_s if min_ttl_s <= lifetime_s else lifetime_s / 2):
-            return False
-        with self.pool.lock:
-            self.hand.refuse(held)
-            self.ready = None
-            flight = self._live_flight()
-            if flight is None and not self.closed:
-                flight = self._flight = Flight(self)
-            if flight is not None:
-                flight.wanted = flight.awaited = True
-        if flight is not None:
-            flight.launch()
-        return True
+        longest_s = lifetime_s - min(self.policy.margin_s, self.policy.margin_share * lifetime_s)
+        return ttl_s < (min_ttl_s if min_ttl_s <= longest_s else lifetime_s / 2)
 
     def step_up(self, held: Held, challenge: ResourceChallenge, operation: str) -> Scopes | None:
         """The resource wants more scopes than the token has (RFC 6750 §3.1): those to ask for, or None if it is no use.
@@ -415,13 +443,13 @@ class Source:
             self.challenge = self.challenge or challenge
 
     def loaded(self, held: Held | None) -> None:
-        """The store has been asked; what it had, if that is newer than ours."""
+        """The store has been asked; what it had, if that is better than ours."""
         with self.pool.lock:
             self._loaded = True
             news = held is not None and self.hand.prefers(held, self.world.now())
             if news and held is not None:
                 self._hold(held)
-            if held is not None and held.record.refresh_token is None:
+            if held is not None and held.record.refresh_token is None and same(held, self.held):
                 self.hand.spend(held)  # somebody has taken its refresh token to spend it
         if news and held is not None:
             self.world.notice(token_loaded(held, self.world.now()))
@@ -459,7 +487,7 @@ class Source:
 
     @property
     def held(self) -> Held | None:
-        """The newest token, whatever its state."""
+        """The token at hand, whatever its state."""
         return self.hand.held
 
     @property
@@ -489,15 +517,15 @@ class Source:
                 self._flight = None
             waiters, flight.waiters = flight.waiters, set()
         for waiter in waiters:
-            short = failure is not None and isinstance(outcome, Held) and not asked_for(outcome, waiter.needs)
-            waiter.settle(failure if short else outcome)
+            waiter.settle(failure if failure is not None and not waiter.suits(outcome) else outcome)
         self._say_farewell()
         return wanted
 
-    def minting(self, now: Instant) -> None:
-        """A token is about to be asked for. If the resource forces that, the next time has to wait."""
+    def minting(self, now: Instant) -> bool:
+        """A token is about to be asked for; whether the resource forces that, so that the next time has to wait."""
         if self._refused:
             self._forced_mono = now.mono
+        return self._refused
 
     def failed(self, error: GatepassError) -> tuple[GatepassError, float]:
         """A mint failed. The error with the time of the next try, and how long that is away in seconds."""
@@ -531,26 +559,6 @@ class Source:
     def _refused(self) -> bool:
         """Whether the resource refused the token at hand."""
         return self.held is not None and self.hand.refuses(self.held.record.access_token)
-
-    def leave(self, waiter: Waiter) -> None:
-        with self.pool.lock:
-            flight = self._flight
-            if flight is not None:
-                flight.waiters.discard(waiter)
-
-    def _outcome(self, waiter: Waiter, patience_s: float) -> Held | None:
-        outcome = waiter.outcome if waiter.done else self._too_late(patience_s)  # `done` comes after the outcome
-        for_s = self.world.now().mono - (waiter.until - patience_s)
-        self.world.notice(waited(for_s, outcome if isinstance(outcome, GatepassError) else None))
-        if isinstance(outcome, GatepassError):
-            raise outcome.again()
-        return outcome
-
-    def _too_late(self, patience_s: float) -> UnreachableError:
-        last = f" The last attempt: {self.failures.last}" if self.failures.last is not None else ""
-        goes_on = "another process that shares the store asks for it" if self.behind else "the request for one goes on"
-        msg = f"No token within {patience_s:g} s; {goes_on}.{last}"
-        return UnreachableError(msg, code="deadline", retryable=True, retry_at=self.world.now().wall)
 
     def __reduce__(self) -> NoReturn:
         msg = "A Source can't be pickled or copied: it holds secrets."

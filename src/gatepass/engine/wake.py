@@ -10,12 +10,15 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
+from gatepass.errors import GatepassError
+from gatepass.lifecycle.hand import same
+from gatepass.lifecycle.policy import asked_for
+
 if TYPE_CHECKING:
     import asyncio
 
     import trio
 
-    from gatepass.errors import GatepassError
     from gatepass.lifecycle.policy import Held
 
 __all__ = ["AsyncioWaiter", "ThreadWaiter", "TrioWaiter", "Waiter", "task_waiter"]
@@ -30,17 +33,25 @@ class Waiter:
         until: when its patience ends, on the monotonic clock.
         bare_ok: it would rather have nothing than wait for a token to be made (see `Source.get`).
         needs: the scopes that the token must have been asked for with.
+        instead_of: a token that serves, but not this caller.
         outcome: what it waited for, once woken.
     """
 
-    __slots__ = ("bare_ok", "done", "needs", "outcome", "until")
+    __slots__ = ("bare_ok", "done", "instead_of", "needs", "outcome", "until")
 
     def __init__(self, until: float, bare_ok: bool) -> None:
         self.until = until
         self.bare_ok = bare_ok
         self.needs: tuple[str, ...] = ()
+        self.instead_of: Held | None = None
         self.outcome: Held | GatepassError | None = None
         self.done = False
+
+    def suits(self, outcome: Held | GatepassError) -> bool:
+        """Whether that is what this caller waits for."""
+        if isinstance(outcome, GatepassError):
+            return True
+        return asked_for(outcome, self.needs) and not same(outcome, self.instead_of)
 
     def settle(self, outcome: Held | GatepassError | None) -> None:
         """Hand over the outcome and wake the caller, from any thread."""

@@ -272,7 +272,9 @@ class Auth(httpx2.Auth):
             Whether it is worth sending the request again: a renewal is forced once in five seconds at the most.
         """
         held = self._source.held
-        return held is not None and (held.record.access_token != token or self._source.reject(held))
+        if held is None or held.record.access_token == token:
+            return held is not None and self._source.reject(held)
+        return not self._source.hand.refuses(held.record.access_token)
 
     def nonce_given(self, nonce: str) -> None:
         """Say that the resource gave a nonce for DPoP proofs (its header ``DPoP-Nonce``, RFC 9449 §9).

@@ -226,7 +226,8 @@ def _another(source: Source, request: Request, response: Response, held: Held, t
         return None if tried.once else (yield from _stronger(source, request, challenge, held))
     if not tried.replays:
         source.challenged(challenge)
-    if not source.reject(held) or tried.replays == _REPLAYS or tried.once:
+    forced = tried.replays > 0 and source.forced == held.record.access_token
+    if not source.reject(held) or forced or tried.replays == _REPLAYS or tried.once:
         return None
     tried.replays += 1
     return (yield TOKEN)

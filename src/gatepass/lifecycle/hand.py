@@ -23,7 +23,7 @@ _WORTH = {State.FRESH: 2, State.STALE: 1}
 
 
 class Hand:
-    """Which token to use. Whoever has it guards it by a lock.
+    """Which token to use. Whoever has it changes it under a lock; what only looks needs none.
 
     Attributes:
         held: the token at hand, whatever its state.
@@ -39,9 +39,11 @@ class Hand:
         self._spent: str | None = None
 
     def hold(self, held: Held) -> None:
-        """Use that token from now on."""
+        """Use that token from now on. If it was refused, the server gave it all the same: it is worth another try."""
         self.held = held
         self.heard_of(held.generation)
+        if self.refuses(held.record.access_token):
+            self._refused.remove(held.record.access_token)
 
     def drop(self) -> Held | None:
         """Use no token any more, and this one never again, wherever it still stands; which one that was."""
@@ -90,6 +92,6 @@ class Hand:
         return 0 if self.refuses(held.record.access_token) else _WORTH.get(decide(held, now), 0)
 
 
-def same(one: Held, other: Held) -> bool:
+def same(one: Held | None, other: Held | None) -> bool:
     """Whether they are one token, whatever else is known of it."""
-    return one.record.access_token == other.record.access_token
+    return one is not None and other is not None and one.record.access_token == other.record.access_token
