@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = ["run"]
 
+_CLUMSY = "Value error, "
+"""What typer says of a choice, and nobody else."""
+
 _COMMANDS = (
     "demo",
     "init",
@@ -58,7 +61,7 @@ def run(arguments: Sequence[str]) -> int:
     except UsageError as error:
         say(str(error))
     except typer.TyperException as error:  # what typer found wrong with the call
-        say(f"{error.format_message()}\n{_where_to_look(error)}")
+        say(f"{error.format_message().replace(_CLUMSY, '')}\n{_where_to_look(error)}")
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
     return Exit.USAGE
