@@ -300,7 +300,7 @@ class Source:
         Where none is usable for so long, one with half of its life ahead is as good as the next.
         """
         ttl_s, lifetime_s = ttl_at(held.record, self.world.now().wall), held.record.lifetime_s
-        if ttl_s is None or lifetime_s is None:
+        if min_ttl_s <= 0 or ttl_s is None or lifetime_s is None:
             return False
         longest_s = lifetime_s - min(self.policy.margin_s, self.policy.margin_share * lifetime_s)
         return ttl_s < (min_ttl_s if min_ttl_s <= longest_s else lifetime_s / 2)
