@@ -1,6 +1,6 @@
 """A long day: tokens that live for seconds, a server that is restarted in the middle of calls, and each call counted.
 
-GATEPASS_SOAK_CALLS is how many calls there are; 10000 make a day of it.
+GATEPASS_SOAK_CALLS is how many calls there are.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import pytest
 from bridge.gated import Gated, official, through_the_proxy
 from mcp import MCPError
 
-CALLS = int(os.environ.get("GATEPASS_SOAK_CALLS", "1000"))
+CALLS = int(os.environ.get("GATEPASS_SOAK_CALLS", "10000"))
 CALLERS = 20
 RESTARTS = 4
 TOKEN_LIFETIME_S = 3.0
