@@ -15,8 +15,8 @@ test: lint  ## everything: lint, types, unit, integration, conformance, interope
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report
 
-SLOW := cli bridge conformance fleet identity integration interop security signers simulation testing test_benchmarks.py \
-	stores/test_key_value_processes.py stores/test_redis_kinds.py stores/test_redis_processes.py
+SLOW := cli bridge conformance fleet identity integration interop security signers simulation stores testing \
+	test_benchmarks.py test_docs.py test_pytest_plugin.py
 
 check: lint  ## the quick part, under a minute: lint, types, unit tests
 	$(BIN)/pytest -q $(SLOW:%=--ignore=tests/%)
