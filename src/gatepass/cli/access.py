@@ -75,7 +75,7 @@ class Access:
             where = server.url
             layers.append(server.layer)
         elif "://" not in where:
-            msg = f"{where!r} is neither the name of a server (letters, digits, - and _) nor a URL (https://...)."
+            msg = "NAME|URL is neither the name of a server (letters, digits, - and _) nor a URL (https://...)."
             raise gatepass.ConfigurationError(msg, code="url_invalid")
         return replace(cls.described(where, settle(*layers), config), layers=tuple(layers))
 
