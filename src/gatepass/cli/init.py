@@ -17,7 +17,7 @@ import typer
 from gatepass.cli.access import Access, Way
 from gatepass.cli.configuration.document import is_name
 from gatepass.cli.configuration.doubts import doubts
-from gatepass.cli.configuration.place import FILE_NAME, ConfigFile, named_file, usual_places
+from gatepass.cli.configuration.place import FILE_NAME, ConfigFile, absolute, named_file, usual_places
 from gatepass.cli.configuration.problem import refuse
 from gatepass.cli.configuration.trust import trust
 from gatepass.cli.configuration.writer import entry_text, with_entry
@@ -107,16 +107,7 @@ def _file(named: Path | None, *, user: bool) -> ConfigFile:
     if user:
         return next(file for file in places if file.kind == "user")
     known = (file for file in places if file.kind == "project" and file.content is not None)
-    return next(known, None) or ConfigFile(_here() / FILE_NAME, "project", None)
-
-
-def _here() -> Path:
-    try:
-        return Path.cwd()
-    except OSError as problem:
-        reason = problem.strerror
-    msg = f"The current folder can't be used: {reason}. Go to another, or give --user."
-    raise ConfigurationError(msg, code="config_unwritable")
+    return next(known, None) or ConfigFile(absolute(Path(FILE_NAME)), "project", None)
 
 
 def _check_free(file: ConfigFile, name: str, *, force: bool) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from gatepass.cli.voice import Voice
     from gatepass.lifecycle.record import TokenRecord
 
-__all__ = ["MinTtl", "expires_at", "issued", "leave", "timestamp"]
+__all__ = ["MinTtl", "issued", "leave", "timestamp"]
 
 _FAREWELL_S = 3.0
 """How long a command that is done waits for a renewal that it started: the token that it had is out already."""
@@ -61,11 +61,6 @@ def issued(access: Access, min_ttl_s: float | None, voice: Voice) -> TokenRecord
 def leave(access: Access) -> None:
     """Before a command ends: let a renewal that runs behind a stale token come to its end."""
     access.auth.close(_FAREWELL_S)
-
-
-def expires_at(record: TokenRecord) -> float | None:
-    """When its life ends, in epoch seconds; None if the server did not say."""
-    return None if record.lifetime_s is None else record.obtained_at + record.lifetime_s
 
 
 def timestamp(epoch_s: float | None) -> str | None:

@@ -14,8 +14,9 @@ import typer
 
 from gatepass.cli.exits import UsageError
 from gatepass.cli.identity import AuthMethod, Who, read_reference, read_source
-from gatepass.cli.reference import Reference, is_variable
+from gatepass.cli.reference import Reference
 from gatepass.cli.way import LONGEST_S, SHORTEST_S, Way, is_timeout
+from gatepass.core.secret import is_variable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

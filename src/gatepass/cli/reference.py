@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 import gatepass
+from gatepass.core.secret import is_variable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gatepass.core.world import AssertionSource
 
-__all__ = ["PLATFORMS", "WAYS_TO_WRITE", "Reference", "from_text", "from_toml", "is_variable"]
+__all__ = ["PLATFORMS", "WAYS_TO_WRITE", "Reference", "from_text", "from_toml"]
 
 PLATFORMS = {
     "ambient": "Ambient",
@@ -130,11 +131,6 @@ def from_toml(value: object, *, platforms: bool = False) -> Reference | None:
     else:
         fits = kind == "keyring" and len(words) == _WORDS_OF_A_KEYRING and all(words)
     return Reference(kind, words) if fits and len(words) == len(listed) else None
-
-
-def is_variable(text: str) -> bool:
-    """Whether an environment variable may be called so. A secret in the wrong place seldom may."""
-    return text.isascii() and text.isidentifier()
 
 
 def _split(command: str) -> tuple[str, ...]:

@@ -9,10 +9,11 @@ import typer
 
 from gatepass.cli.access import Access, Way, Where
 from gatepass.cli.identity import Who  # noqa: TC001 - typer reads the annotations
-from gatepass.cli.issued import MinTtl, expires_at, issued, leave, timestamp
+from gatepass.cli.issued import MinTtl, issued, leave, timestamp
 from gatepass.cli.screen import write_json
 from gatepass.cli.shortcut import take_down
 from gatepass.cli.voice import Voice  # noqa: TC001 - typer reads the annotations
+from gatepass.lifecycle.record import expires_at
 
 __all__ = ["token"]
 

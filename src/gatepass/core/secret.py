@@ -19,6 +19,7 @@ __all__ = [
     "KeyringReference",
     "Reference",
     "Secret",
+    "is_variable",
 ]
 
 
@@ -67,6 +68,11 @@ CostlyReference = CommandReference | KeyringReference
 Reference = EnvReference | FileReference | CostlyReference
 
 
+def is_variable(text: str) -> bool:
+    """Whether an environment variable may be called so. A secret in the wrong place seldom may."""
+    return text.isascii() and text.isidentifier()
+
+
 class Secret:
     """A string that does not show itself: not in a repr, a format, a log record, a pickle or a comparison.
 
@@ -100,7 +106,7 @@ class Secret:
             ConfigurationError: no variable is called so (code ``secret_invalid``). The name is not quoted: it may be
                 the secret itself, in the wrong place.
         """
-        if not (name.isascii() and name.isidentifier()):
+        if not is_variable(name):
             msg = "That is no name of an environment variable (letters, digits, _). It is not quoted; is it the secret?"
             raise ConfigurationError(msg, code="secret_invalid")
         return cls._at(EnvReference(name))

@@ -507,7 +507,7 @@ class Source:
         Args:
             flight: the one that is over.
             outcome: what came of it.
-            failure: why a token is none that everybody wanted, for those who wanted one with more scopes.
+            failure: for those whom the outcome does not suit: why there is none with more scopes, or a longer life.
         """
         with self.pool.lock:
             wanted = not flight.called_off

@@ -10,6 +10,7 @@ from gatepass.core.value import Value
 from gatepass.engine.wording import without_url
 from gatepass.errors import GatepassError
 from gatepass.lifecycle.policy import decide
+from gatepass.lifecycle.record import expires_at
 from gatepass.stores.base import Lease  # noqa: TC001 - msgspec reads the annotations
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def _with_token(status: Status, held: Held, now: Instant, failures: Failures) ->
         issuer=record.issuer,
         generation=held.generation,
         obtained_at=record.obtained_at,
-        expires_at=None if record.lifetime_s is None else record.obtained_at + record.lifetime_s,
+        expires_at=expires_at(record),
         renew_at=max(now.wall, renew_at),
         scopes=record.requested if record.scope is None else record.scope,
         refreshable=record.refresh_token is not None,

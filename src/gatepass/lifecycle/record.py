@@ -12,7 +12,7 @@ import msgspec
 
 from gatepass.errors import StoreError
 
-__all__ = ["GeneratedKey", "Pause", "TokenRecord", "decode", "encode", "ttl_at"]
+__all__ = ["GeneratedKey", "Pause", "TokenRecord", "decode", "encode", "expires_at", "ttl_at"]
 
 Record = TypeVar("Record")
 
@@ -58,9 +58,15 @@ class TokenRecord(msgspec.Struct, frozen=True, kw_only=True):
         return f"TokenRecord(generation={self.generation}, issuer={self.issuer!r}, resource={self.resource!r})"
 
 
+def expires_at(record: TokenRecord) -> float | None:
+    """When the token's life ends, in epoch seconds; None if the server did not say."""
+    return None if record.lifetime_s is None else record.obtained_at + record.lifetime_s
+
+
 def ttl_at(record: TokenRecord, wall: float) -> float | None:
     """How much longer the server takes the token, in seconds from a moment (epoch seconds); None if it did not say."""
-    return None if record.lifetime_s is None else record.obtained_at + record.lifetime_s - wall
+    end = expires_at(record)
+    return None if end is None else end - wall
 
 
 class GeneratedKey(msgspec.Struct, frozen=True, kw_only=True):
